@@ -1,0 +1,51 @@
+# One command a task. `make` alone lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format build clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: .venv/.installed-run ## Start the service with everything it needs (HOST, PORT, EMBEDDED_PORT)
+	@exec $(BIN)/mont serve
+
+test: .venv/.installed-test ## Run every test that this machine can run
+	$(BIN)/python -m pytest --cov --cov-fail-under=95 -rs $(PYTEST_ARGS)
+
+check: .venv/.installed-check ## Check format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: .venv/.installed-check ## Format the code and mend what lint can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+build: .venv/.installed-check ## Build the wheel, install it in an empty environment and serve with it
+	rm -rf build/wheel
+	$(BIN)/python -m build --quiet --wheel --outdir build/wheel
+	$(BIN)/python tests/try_wheel.py build/wheel
+
+clean: ## Remove everything that the other commands made
+	rm -rf .venv build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Mont needs Python 3.11 or newer; set PYTHON=python3.x")'
+	$(PYTHON) -m venv .venv
+
+.venv/.installed-run: .venv/bin/python constraints.txt setup.cfg pyproject.toml
+	@echo "Installing into .venv (once, about a minute)"
+	$(INSTALL) -e '.[embedded]'
+	@touch $@
+
+.venv/.installed-test: .venv/bin/python constraints.txt setup.cfg pyproject.toml
+	@echo "Installing into .venv (once, about a minute)"
+	$(INSTALL) -e '.[test]'
+	@touch $@ .venv/.installed-run
+
+.venv/.installed-check: .venv/bin/python constraints.txt setup.cfg pyproject.toml
+	$(INSTALL) -e '.[test,check]'
+	@touch $@ .venv/.installed-run .venv/.installed-test

@@ -1,0 +1,147 @@
+"""What can be wrong with the world, as the core sees it.
+
+    MontError
+    ├── BadRequest               the caller's words make no sense
+    │   ├── InvalidFields        ... field by field
+    │   ├── MalformedBody
+    │   ├── CursorForged
+    │   └── DeclarationTooLong
+    ├── RouteMissing, MethodRefused, UnsupportedBody, BodyTooLarge, BodyTooSlow
+    ├── ImageMissing
+    │   └── DeletionPending      ... any more: somebody began to delete it
+    ├── NothingUploaded
+    ├── NotOwner, IdTaken
+    ├── RevisionMismatch
+    ├── UploadRejected           the bytes are not what was declared
+    ├── UploadUnsettled          the staged object changes while it is being completed
+    ├── Throttled
+    └── StoreUnavailable         a store cannot be reached, refuses, or is too slow
+
+The docstring is the message where the raiser gives none. No status code lives here: `problems`
+holds the only table from error to answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.model import Image
+
+
+class MontError(Exception):
+    """Something went wrong."""
+
+    def __str__(self) -> str:
+        return super().__str__() or (self.__doc__ or "").strip()
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One bad field: `location` such as `body.tags.3` or `query.limit`, and what is wrong there."""
+
+    location: str
+    detail: str
+
+
+class BadRequest(MontError):
+    """The request makes no sense."""
+
+
+class InvalidFields(BadRequest):
+    """One or more fields are missing or not as they must be."""
+
+    def __init__(self, errors: list[FieldError]) -> None:
+        super().__init__()
+        self.errors = errors
+
+
+class MalformedBody(BadRequest):
+    """The body is not a JSON object."""
+
+
+class CursorForged(BadRequest):
+    """next_token is not one that this service gave out for this query."""
+
+
+class DeclarationTooLong(BadRequest):
+    """filename, tags and description together are too long to travel with the upload.
+
+    Leave tags and description out here and send them to POST /images/complete instead.
+    """
+
+
+class RouteMissing(MontError):
+    """There is nothing at this path."""
+
+
+class MethodRefused(MontError):
+    """This path does not answer this method."""
+
+    def __init__(self, allowed: tuple[str, ...]) -> None:
+        super().__init__()
+        self.allowed = allowed
+
+
+class UnsupportedBody(MontError):
+    """The body must be sent as application/json in UTF-8."""
+
+
+class BodyTooLarge(MontError):
+    """The body is larger than any request to this service can be."""
+
+
+class BodyTooSlow(MontError):
+    """The body did not arrive in time."""
+
+
+class ImageMissing(MontError):
+    """There is no image with this id."""
+
+
+class DeletionPending(ImageMissing):
+    """There is no image with this id."""
+
+    def __init__(self, image: Image) -> None:
+        super().__init__()
+        self.image = image
+
+
+class NothingUploaded(MontError):
+    """Nothing has been uploaded for this image id yet, or it expired before it was completed."""
+
+
+class NotOwner(MontError):
+    """This image belongs to someone else."""
+
+
+class IdTaken(MontError):
+    """This image id belongs to someone else."""
+
+
+class RevisionMismatch(MontError):
+    """The image has changed since the version named by If-Match."""
+
+
+class UploadRejected(MontError):
+    """The uploaded bytes are not what was declared."""
+
+
+class UploadUnsettled(MontError):
+    """The uploaded object keeps changing while it is being completed. Try again."""
+
+
+class Throttled(MontError):
+    """Too many requests at once. Slow down and try again."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__()
+        self.retry_after = retry_after
+
+
+class StoreUnavailable(MontError):
+    """A store behind this service cannot be reached right now. Try again shortly."""
+
+    def __init__(self, store: str, cause: str) -> None:
+        super().__init__()
+        self.store = store
+        self.cause = cause

@@ -1,0 +1,137 @@
+"""The values the service works with: what an image is, what was declared, where a list stands.
+
+Knows no store, no HTTP and no JSON: plain frozen values, safe to share between tasks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+COMPLETED: Literal["completed"] = "completed"
+DELETING: Literal["deleting"] = "deleting"
+
+Order = Literal["asc", "desc"]
+Disposition = Literal["inline", "attachment"]
+
+# Positions before the first and behind the last id of one instant. Neither is an id that the
+# service makes, so a cursor can stand at the edge of an instant without naming an image.
+LOWEST_ID = "00000000-0000-0000-0000-000000000000"
+HIGHEST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a client says about an image, as opposed to what the service verifies."""
+
+    filename: str
+    tags: tuple[str, ...] = ()
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One completed image: its record in the table, its object at `s3_key`.
+
+    `file_size` in bytes, `width` and `height` in pixels, `upload_timestamp` as
+    `timestamps.to_text` writes it, `etag` the object's entity tag without quotes.
+    `revision` counts the edits, from 1.
+    """
+
+    image_id: str
+    user_id: str
+    filename: str
+    content_type: str
+    file_size: int
+    upload_timestamp: str
+    s3_key: str
+    etag: str
+    width: int
+    height: int
+    tags: tuple[str, ...] = ()
+    description: str | None = None
+    status: Literal["completed", "deleting"] = COMPLETED
+    revision: int = 1
+
+    @property
+    def position(self) -> Position:
+        """Where this image stands in every list."""
+        return Position(self.upload_timestamp, self.image_id)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in a list: all lists are ordered by this pair, whatever index serves them."""
+
+    timestamp: str
+    image_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which images a list shows and in which order.
+
+    `earliest` and `latest` are inclusive timestamps in the fixed-width text form, or None.
+    """
+
+    user_id: str | None = None
+    earliest: str | None = None
+    latest: str | None = None
+    tag: str | None = None
+    order: Order = "desc"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A run of a list. `next` is where the following page starts, None after the last image."""
+
+    images: tuple[Image, ...]
+    next: Position | None
+
+
+class Keep(Enum):
+    """Stands for "leave it as it is" where None means "clear it"."""
+
+    KEEP = "keep"
+
+
+KEEP = Keep.KEEP
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A change of what a client said about an image."""
+
+    tags: tuple[str, ...] | Keep = KEEP
+    description: str | Keep | None = KEEP
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """Names one state of one image: the instant it was completed and the count of its edits.
+
+    The instant is part of it because an id that was deleted and uploaded again starts at 1 anew.
+    """
+
+    upload_timestamp: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """What one ranged read of an object tells: size in bytes, type, metadata, first bytes."""
+
+    size: int
+    content_type: str
+    etag: str
+    metadata: dict[str, str]
+    head: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class UploadForm:
+    """A presigned POST: send `fields` in this order as form fields, then the bytes as `file`."""
+
+    url: str
+    fields: dict[str, str]

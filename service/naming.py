@@ -1,0 +1,52 @@
+"""Names: ids of images and keys of objects.
+
+A key is built only from a checked user id, a UUID and, for the final key, a sanitised file name,
+so no text of a client's can move an object out of its own place.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+
+STAGING_PREFIX = "uploads/"
+FINAL_PREFIX = "images/"
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_LONGEST_NAME = 100
+_NAMESPACE = uuid.UUID("b6c1d9b4-6a0e-4f0e-9a57-0f3f6b1c2d3e")
+
+
+def staging_key(user_id: str, image_id: str) -> str:
+    """Where a client may write: never a key that anything is served from."""
+    return f"{STAGING_PREFIX}{user_id}/{image_id}"
+
+
+def final_key(user_id: str, image_id: str, filename: str) -> str:
+    """Where a verified image is served from: no client can write there."""
+    return f"{FINAL_PREFIX}{user_id}/{image_id}_{sanitise(filename)}"
+
+
+def sanitise(filename: str) -> str:
+    """The last path part, unsafe characters as `_`, at most 100 characters, never empty."""
+    name = _UNSAFE.sub("_", re.split(r"[/\\]", filename)[-1]).lstrip(".")
+    if len(name) > _LONGEST_NAME:
+        stem, dot, suffix = name.rpartition(".")
+        kept = suffix if dot and len(suffix) <= 10 else ""
+        name = f"{stem[: _LONGEST_NAME - len(kept) - 1]}.{kept}" if kept else name[:_LONGEST_NAME]
+    return name or "image"
+
+
+def new_image_id() -> str:
+    """A random id."""
+    return str(uuid.uuid4())
+
+
+def repeatable_image_id(key: str, user_id: str, filename: str, content_type: str, size: int) -> str:
+    """The id that every request with this Idempotency-Key for this file gets.
+
+    A name-based UUID (RFC 9562, version 5), so that no store has to remember keys. It covers who
+    asks and what for: another user's equal key, or the key used for another file, makes another id.
+    """
+    return str(uuid.uuid5(_NAMESPACE, json.dumps([key, user_id, filename, content_type, size])))

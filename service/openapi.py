@@ -1,0 +1,148 @@
+"""The OpenAPI 3.1 document, from the endpoint table and the marshmallow schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from apispec.ext.marshmallow.openapi import OpenAPIConverter
+from marshmallow import fields
+
+from service import __version__, errors, problems, schemas
+from service.endpoints import Endpoint
+from service.exchange import JSON, PROBLEM_JSON
+from service.routing import IMAGE_ID
+from service.schemas import Rules
+
+_ABOUT = """Image uploads that never pass through an upload proxy.
+
+1. `POST /images/upload-url` with the file's name, type and exact size.
+2. `POST` the form to `presigned_url`: every entry of `fields` first, then the bytes as `file`.
+3. `POST /images/complete`: the service verifies what arrived and records it.
+
+Errors are `application/problem+json` (RFC 9457). Every answer carries `X-Request-Id`.
+"""
+
+
+def build_document(endpoints: Iterable[Endpoint], rules: Rules) -> dict[str, Any]:
+    """The document for these endpoints under these limits, ready for JSON."""
+    plugin = MarshmallowPlugin(schema_name_resolver=_component_name)
+    spec = APISpec(
+        title="Mont Image Service",
+        version=__version__,
+        openapi_version="3.1.0",
+        plugins=[plugin],
+        info={"description": _ABOUT, "license": {"name": "MIT", "identifier": "MIT"}},
+        servers=[{"url": "/"}],
+        tags=[{"name": "images"}, {"name": "health"}],
+    )
+    converter = plugin.converter
+    if converter is None:
+        raise RuntimeError("apispec did not set up its marshmallow plugin")
+    converter.add_attribute_function(_wire_format)  # type: ignore[no-untyped-call]
+    spec.components.schema("Problem", schema=schemas.ProblemSchema)
+    for kind in (schemas.UploadRequest, schemas.CompleteRequest, schemas.EditRequest):
+        spec.components.schema(kind.__name__, schema=kind(rules))
+    for endpoint in endpoints:
+        if endpoint.answer is not None:
+            spec.path(
+                path=endpoint.path,
+                operations={endpoint.method.lower(): _operation(endpoint, rules, converter)},
+            )
+    return spec.to_dict()
+
+
+def _operation(endpoint: Endpoint, rules: Rules, converter: OpenAPIConverter) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": endpoint.name,
+        "summary": endpoint.summary,
+        "tags": ["images" if endpoint.limited else "health"],
+        "parameters": _parameters(endpoint, rules, converter),
+        "responses": {"200": _success(endpoint), **_failures(endpoint)},
+    }
+    if endpoint.body is not None:
+        operation["requestBody"] = {
+            "required": not endpoint.body_optional,
+            "content": {JSON: {"schema": endpoint.body(rules)}},
+        }
+    return operation
+
+
+def _parameters(
+    endpoint: Endpoint, rules: Rules, converter: OpenAPIConverter
+) -> list[dict[str, Any]]:
+    parameters: list[dict[str, Any]] = []
+    if IMAGE_ID in endpoint.path:
+        parameters.append(
+            {
+                "in": "path",
+                "name": "image_id",
+                "required": True,
+                "schema": {"type": "string", "format": "uuid"},
+            }
+        )
+    if endpoint.query is not None:
+        for name, each in endpoint.query(rules).fields.items():
+            described = converter.field2property(each)
+            text = described.pop("description", "")
+            parameters.append(
+                {"in": "query", "name": name, "description": text, "schema": described}
+            )
+    for name, meaning in _HEADERS.get(endpoint.name, {}).items():
+        parameters.append(
+            {"in": "header", "name": name, "description": meaning, "schema": {"type": "string"}}
+        )
+    return parameters
+
+
+_HEADERS = {
+    "upload_url": {
+        "Idempotency-Key": "Repeating a declaration with the same key gives the same `image_id`."
+    },
+    "get_image": {"If-None-Match": "Answer 304 if the image still has this `ETag`."},
+    "edit_image": {"If-Match": "Refuse with 412 unless the image still has this `ETag`."},
+}
+
+
+def _success(endpoint: Endpoint) -> dict[str, Any]:
+    return {"description": "As asked.", "content": {JSON: {"schema": endpoint.answer}}}
+
+
+def _failures(endpoint: Endpoint) -> dict[str, Any]:
+    """The problems of an endpoint by status, with the types that each can have."""
+    kinds: dict[str, dict[str, str]] = {}
+    for error in [*endpoint.problems, *_common_problems(endpoint)]:
+        kind = problems.KINDS[error]
+        kinds.setdefault(str(kind.status), {})[problems.TYPE_PREFIX + kind.slug] = kind.title
+    return {
+        status: {
+            "description": "; ".join(f"{title} (`{type_}`)" for type_, title in found.items()),
+            "content": {PROBLEM_JSON: {"schema": "ProblemSchema"}},
+        }
+        for status, found in sorted(kinds.items())
+    }
+
+
+def _common_problems(endpoint: Endpoint) -> list[type[errors.MontError]]:
+    found: list[type[errors.MontError]] = []
+    if endpoint.body is not None:
+        found += [errors.MalformedBody, errors.BodyTooLarge, errors.UnsupportedBody]
+    if endpoint.body is not None or endpoint.query is not None:
+        found.append(errors.InvalidFields)
+    if endpoint.limited:
+        found += [errors.Throttled, errors.StoreUnavailable]
+    return found
+
+
+def _component_name(schema: Any) -> str:
+    name: str = schema.__name__ if isinstance(schema, type) else type(schema).__name__
+    return name.removesuffix("Schema")
+
+
+def _wire_format(self: OpenAPIConverter, field: fields.Field[Any], **_: Any) -> dict[str, Any]:
+    """What apispec cannot know of our own fields."""
+    if isinstance(field, schemas.UserId):
+        return {"pattern": r"^(?!\.{1,2}$)[A-Za-z0-9._@+:-]{1,128}$"}
+    return {}

@@ -1,0 +1,138 @@
+"""One image, or a batch of them: look it up, edit it, hand out a link, delete it.
+
+Deleting marks the record first, which hides the image at once and decides which of many callers
+deletes it; then the object goes, then the record. Whoever finds a mark that an earlier attempt
+left behind finishes its work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from service import naming, timestamps
+from service.errors import DeletionPending, ImageMissing, MontError, NotOwner
+from service.model import COMPLETED, Disposition, Edit, Image, Revision
+from service.operations.desk import Desk
+from service.together import together
+
+T = TypeVar("T")
+
+# How many images of one batch are worked on at once: enough to hide the stores' latency, few
+# enough that one batch cannot take every connection of the pool.
+_BATCH_WIDTH = 10
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadLink:
+    """A link to an image's bytes, valid for `expires_in` seconds."""
+
+    image_id: str
+    presigned_url: str
+    expires_in: int
+    filename: str
+    content_type: str
+
+
+async def find_image(desk: Desk, image_id: str) -> Image:
+    """The completed image with this id. Raises ImageMissing."""
+    image = await desk.records.find(image_id)
+    if image is None or image.status != COMPLETED:
+        raise ImageMissing
+    return image
+
+
+async def edit_image(
+    desk: Desk, image_id: str, user_id: str, edit: Edit, revision: Revision | None
+) -> Image:
+    """Change tags or description. Raises ImageMissing, NotOwner, RevisionMismatch."""
+    return await desk.records.edit(image_id, user_id, edit, revision=revision)
+
+
+async def link_download(desk: Desk, image_id: str, disposition: Disposition) -> DownloadLink:
+    """A link to one image. Raises ImageMissing."""
+    return await _link(desk, await find_image(desk, image_id), disposition)
+
+
+async def link_downloads(
+    desk: Desk, image_ids: Sequence[str], user_id: str
+) -> list[DownloadLink | MontError]:
+    """A link for each id, in order, or what is wrong with that one."""
+    images = await desk.records.find_many(image_ids)
+
+    async def link(image_id: str) -> DownloadLink:
+        image = images.get(image_id)
+        if image is None or image.status != COMPLETED:
+            raise ImageMissing
+        if image.user_id != user_id:
+            raise NotOwner
+        return await _link(desk, image, "inline")
+
+    return await _each(image_ids, link)
+
+
+async def delete_image(desk: Desk, image_id: str, user_id: str) -> None:
+    """Delete an image of this user: record hidden, object gone, record gone.
+
+    Raises ImageMissing, NotOwner.
+    """
+    since = timestamps.to_text(desk.now())
+    try:
+        image = await desk.records.mark_deleting(image_id, user_id, since)
+    except DeletionPending as pending:
+        await _finish_deletion(desk, pending.image)
+        raise
+    await _finish_deletion(desk, image)
+
+
+async def delete_images(
+    desk: Desk, image_ids: Sequence[str], user_id: str
+) -> list[MontError | None]:
+    """Delete each of these, in order; None for each that is deleted, or what is wrong with it."""
+
+    async def delete(image_id: str) -> None:
+        await delete_image(desk, image_id, user_id)
+
+    return await _each(image_ids, delete)
+
+
+async def check_stores(desk: Desk) -> None:
+    """Return when both stores answer. Raises StoreUnavailable."""
+    await together([desk.objects.check(), desk.records.check()])
+
+
+async def _finish_deletion(desk: Desk, image: Image) -> None:
+    # The staged leftover goes too: otherwise a late retry of complete would bring the image back.
+    await desk.objects.delete([image.s3_key, naming.staging_key(image.user_id, image.image_id)])
+    await desk.records.remove(image.image_id)
+
+
+async def _link(desk: Desk, image: Image, disposition: Disposition) -> DownloadLink:
+    url = await desk.objects.download_url(
+        image.s3_key,
+        filename=image.filename,
+        content_type=image.content_type,
+        disposition=disposition,
+        expires_in=desk.download_expiry,
+    )
+    return DownloadLink(
+        image.image_id, url, desk.download_expiry, image.filename, image.content_type
+    )
+
+
+async def _each(
+    image_ids: Sequence[str], work: Callable[[str], Awaitable[T]]
+) -> list[T | MontError]:
+    """The outcome of `work` for each id, in order, a few at once; one failure stops no other."""
+    turns = asyncio.Semaphore(_BATCH_WIDTH)
+
+    async def outcome(image_id: str) -> T | MontError:
+        async with turns:
+            try:
+                return await work(image_id)
+            except MontError as error:
+                return error
+
+    return await together(outcome(image_id) for image_id in image_ids)

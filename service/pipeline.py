@@ -1,0 +1,243 @@
+"""The whole path of one request. Read this first.
+
+    edge in -> ApiRequest -> id -> route -> throttle -> path, query and body checked
+            -> endpoint function -> Reply or error -> ApiResponse -> edge out
+
+Every door runs exactly this, so whatever holds here holds on all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+from marshmallow import ValidationError
+
+from service import problems
+from service.endpoints import Call, Endpoint, Reply
+from service.errors import (
+    BodyTooLarge,
+    FieldError,
+    InvalidFields,
+    MalformedBody,
+    MontError,
+    StoreUnavailable,
+    Throttled,
+    UnsupportedBody,
+)
+from service.exchange import JSON, ApiRequest, ApiResponse
+from service.operations.desk import Desk
+from service.ratelimit import TokenBucket, limit_header
+from service.routing import Route, Router
+from service.schemas import RequestSchema, Rules
+from service.telemetry import Telemetry, request_id
+
+# The longest body of any endpoint, every character escaped, is below 40 KB.
+MAX_BODY_BYTES = 64 * 1024
+
+_log = logging.getLogger(__name__)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}", re.ASCII)
+_CORS_MAX_AGE = "7200"
+_EXPOSED = "ETag, X-Request-Id, RateLimit, RateLimit-Policy, Retry-After, Allow"
+_ALLOWED_HEADERS = "Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-Id"
+_UNROUTED = "unrouted"
+
+
+class Pipeline:
+    """Answers requests with the endpoints it was given. Never raises."""
+
+    def __init__(
+        self,
+        endpoints: Iterable[Endpoint],
+        desk: Desk,
+        rules: Rules,
+        bucket: TokenBucket,
+        telemetry: Telemetry,
+        *,
+        time_limit: float,
+        allowed_origins: tuple[str, ...],
+    ) -> None:
+        """`time_limit` in seconds: how long one request may take."""
+        self._router = Router(endpoints)
+        self._desk = desk
+        self._loaders = _Loaders(rules)
+        self._bucket = bucket
+        self._telemetry = telemetry
+        self._time_limit = time_limit
+        self._allowed_origins = allowed_origins
+
+    async def run(self, request: ApiRequest, refusal: MontError | None = None) -> ApiResponse:
+        """The answer to a request; to `refusal` where the door could not read the request whole."""
+        started = time.perf_counter()
+        this_id = _id_of(request)
+        token = request_id.set(this_id)
+        route: Route | None = None
+        headers = {"X-Request-Id": this_id}
+        try:
+            if refusal is not None:
+                raise refusal
+            if request.method == "OPTIONS":
+                answer = self._options(request)
+            else:
+                route = self._router.find(request.method, request.path)
+                if route.endpoint.limited:
+                    self._throttle(headers)
+                async with asyncio.timeout(self._time_limit):
+                    answer = await self._answer(request, route, this_id)
+        except Exception as error:  # the one place where every error becomes an answer
+            answer = _refuse(error, this_id)
+        answer.headers.update(headers)
+        self._allow_origin(request, answer)
+        if request.method == "HEAD":
+            answer = ApiResponse(answer.status, _with_length(answer), b"")
+        name = route.endpoint.name if route else _UNROUTED
+        seconds = time.perf_counter() - started
+        self._telemetry.request_done(name, request.method, request.path, answer.status, seconds)
+        request_id.reset(token)
+        return answer
+
+    async def _answer(self, request: ApiRequest, route: Route, this_id: str) -> ApiResponse:
+        endpoint = route.endpoint
+        call: Call[Any, Any] = Call(
+            desk=self._desk,
+            body=self._loaders.body(endpoint, request),
+            query=self._loaders.query(endpoint, request),
+            image_id=route.image_id,
+            headers=request.headers,
+            request_id=this_id,
+        )
+        reply = await endpoint.function(call)
+        return _rendered(reply)
+
+    def _throttle(self, headers: dict[str, str]) -> None:
+        allowance = self._bucket.take()
+        headers["RateLimit-Policy"] = self._bucket.policy
+        headers["RateLimit"] = limit_header(allowance)
+        if not allowance.allowed:
+            raise Throttled(allowance.retry_after)
+
+    def _options(self, request: ApiRequest) -> ApiResponse:
+        allowed = ", ".join(self._router.allowed(request.path))
+        headers = {"Allow": allowed}
+        if "access-control-request-method" in request.headers:
+            headers["Access-Control-Allow-Methods"] = allowed
+            headers["Access-Control-Allow-Headers"] = _ALLOWED_HEADERS
+            headers["Access-Control-Max-Age"] = _CORS_MAX_AGE
+        return ApiResponse(204, headers)
+
+    def _allow_origin(self, request: ApiRequest, answer: ApiResponse) -> None:
+        if "*" in self._allowed_origins:
+            answer.headers["Access-Control-Allow-Origin"] = "*"
+        else:
+            answer.headers["Vary"] = "Origin"
+            origin = request.headers.get("origin")
+            if origin not in self._allowed_origins:
+                return
+            answer.headers["Access-Control-Allow-Origin"] = origin
+        answer.headers["Access-Control-Expose-Headers"] = _EXPOSED
+
+
+class _Loaders:
+    """Turns bodies and queries into what endpoint functions take."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._schemas: dict[type[RequestSchema], RequestSchema] = {}
+
+    def body(self, endpoint: Endpoint, request: ApiRequest) -> Any:
+        """The checked body; None where the endpoint takes none or was rightly sent none."""
+        if len(request.body) > MAX_BODY_BYTES:
+            raise BodyTooLarge
+        if endpoint.body is None or (endpoint.body_optional and not request.body):
+            return None
+        _check_type(request)
+        try:
+            data = orjson.loads(request.body)
+        except orjson.JSONDecodeError as error:
+            raise MalformedBody(_what_is_malformed(request.body, error)) from error
+        if not isinstance(data, dict):
+            raise MalformedBody
+        return self._load(endpoint.body, "body", data)
+
+    def query(self, endpoint: Endpoint, request: ApiRequest) -> Any:
+        """The checked query; None where the endpoint takes none."""
+        if endpoint.query is None:
+            return None
+        data: dict[str, str] = {}
+        known = self._schema(endpoint.query).fields
+        for name, value in request.query:
+            if name in data and name in known:
+                raise InvalidFields([FieldError(f"query.{name}", "Given more than once.")])
+            data[name] = value
+        return self._load(endpoint.query, "query", data)
+
+    def _load(self, kind: type[RequestSchema], place: str, data: Mapping[str, object]) -> Any:
+        try:
+            return self._schema(kind).load(data)
+        except ValidationError as error:
+            raise InvalidFields(list(_flat(place, error.messages))) from error
+
+    def _schema(self, kind: type[RequestSchema]) -> RequestSchema:
+        schema = self._schemas.get(kind)
+        if schema is None:
+            schema = self._schemas[kind] = kind(self._rules)
+        return schema
+
+
+def _flat(place: str, messages: object) -> Iterable[FieldError]:
+    """marshmallow's nested messages as one line a field."""
+    if isinstance(messages, dict):
+        for key, inner in messages.items():
+            yield from _flat(place if key == "_schema" else f"{place}.{key}", inner)
+    elif isinstance(messages, list):
+        yield FieldError(place, " ".join(str(message) for message in messages))
+
+
+def _check_type(request: ApiRequest) -> None:
+    """Refuse what calls itself something else than JSON; what says nothing is taken for JSON."""
+    kind, _, parameters = request.headers.get("content-type", JSON).lower().partition(";")
+    kind = kind.strip()
+    if kind != JSON and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise UnsupportedBody
+    charset = re.search(r"charset\s*=\s*\"?([^\s;\"]+)", parameters)
+    if charset and charset[1] not in {"utf-8", "utf8", "us-ascii"}:
+        raise UnsupportedBody
+
+
+def _what_is_malformed(body: bytes, error: orjson.JSONDecodeError) -> str:
+    if not body:
+        return "A JSON object is required as body, and there is none."
+    return f"The body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+
+
+def _id_of(request: ApiRequest) -> str:
+    given = request.headers.get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _refuse(error: Exception, this_id: str) -> ApiResponse:
+    if isinstance(error, TimeoutError):
+        error = StoreUnavailable("stores", "the request ran out of time")
+    if isinstance(error, StoreUnavailable):
+        _log.error("%s unavailable: %s", error.store, error.cause)
+    elif problems.kind_of(error) is problems.UNEXPECTED:
+        _log.error("unexpected error", exc_info=error)
+    return problems.answer(error, this_id)
+
+
+def _rendered(reply: Reply) -> ApiResponse:
+    if reply.document is None:
+        return ApiResponse(reply.status, dict(reply.headers), reply.body)
+    headers = {"Content-Type": JSON, **reply.headers}
+    return ApiResponse(reply.status, headers, orjson.dumps(reply.document))
+
+
+def _with_length(answer: ApiResponse) -> dict[str, str]:
+    """Headers that tell how long the body is that a HEAD does not get."""
+    return {**answer.headers, "Content-Length": str(len(answer.body))}

@@ -1,0 +1,134 @@
+"""What the core needs from the world outside, as contracts.
+
+Every implementation passes `tests/contract`. All calls may raise StoreUnavailable, and nothing
+else but what is named here. Every call is safe to repeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from service.model import (
+    Disposition,
+    Edit,
+    Image,
+    Page,
+    Position,
+    Revision,
+    Selection,
+    StoredObject,
+    UploadForm,
+)
+
+Clock = Callable[[], datetime]
+"""The time now, with its zone."""
+
+NewId = Callable[[], str]
+"""A fresh image id."""
+
+
+class ImageObjects(Protocol):
+    """The bytes, by key."""
+
+    async def upload_form(
+        self,
+        key: str,
+        *,
+        content_type: str,
+        size: int,
+        metadata: Mapping[str, str],
+        expires_in: int,
+    ) -> UploadForm:
+        """A form that uploads exactly `size` bytes of this type and metadata to `key`, once signed.
+
+        Touches no store. `expires_in` in seconds.
+        """
+        ...
+
+    async def download_url(
+        self,
+        key: str,
+        *,
+        filename: str,
+        content_type: str,
+        disposition: Disposition,
+        expires_in: int,
+    ) -> str:
+        """A link that serves `key` with this type and name, whoever holds it. Touches no store."""
+        ...
+
+    async def read_head(self, key: str, length: int) -> StoredObject | None:
+        """The object's facts and its first `length` bytes, in one call. None when there is none."""
+        ...
+
+    async def promote(self, source: str, target: str, *, etag: str, content_type: str) -> bool:
+        """Copy `source` to `target` if its entity tag is still `etag` and `target` is new.
+
+        False, with nothing changed, when either does not hold or `source` is gone. A store that
+        cannot make `target` conditional may overwrite it.
+        """
+        ...
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Make all of these absent, those included that already are."""
+        ...
+
+    async def check(self) -> None:
+        """Return when the store answers and the bucket is there."""
+        ...
+
+
+class ImageRecords(Protocol):
+    """The records, by image id, and the lists over them.
+
+    A record that is being deleted is in no list; `find` still returns it, with that status.
+    Reads by id see every earlier write.
+    """
+
+    async def create(self, image: Image) -> Image | None:
+        """Write a record whose id is new. Otherwise change nothing and return the one in place."""
+        ...
+
+    async def find(self, image_id: str) -> Image | None:
+        """The record, whatever its status, or None."""
+        ...
+
+    async def find_many(self, image_ids: Sequence[str]) -> dict[str, Image]:
+        """The records that exist among these ids (at most 100), by id."""
+        ...
+
+    async def edit(
+        self, image_id: str, user_id: str, edit: Edit, *, revision: Revision | None
+    ) -> Image:
+        """Change a completed image of this user and return it as it now is.
+
+        `revision` is the state to change, None for any. Raises ImageMissing, NotOwner,
+        RevisionMismatch.
+        """
+        ...
+
+    async def mark_deleting(self, image_id: str, user_id: str, since: str) -> Image:
+        """Hide a completed image of this user at once, for good, and return it as it was.
+
+        `since` is a timestamp text. Of many callers at once exactly one succeeds. Raises
+        NotOwner; ImageMissing when there is none; DeletionPending when it is marked already.
+        """
+        ...
+
+    async def remove(self, image_id: str) -> None:
+        """Drop a record that is marked. One that is not marked stays; none is fine, too."""
+        ...
+
+    async def page(self, selection: Selection, after: Position | None, limit: int) -> Page:
+        """The first `limit` images of the selection behind `after`, ordered by position.
+
+        Fewer only at the end of the list, or when a tag is so rare that the read budget ends
+        first; `Page.next` tells which.
+        """
+        ...
+
+    async def check(self) -> None:
+        """Return when the store answers and the table is there."""
+        ...

@@ -1,0 +1,227 @@
+"""Every setting, from the environment: one frozen value, all problems reported at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+from urllib.parse import urlsplit
+
+IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp", "image/bmp")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
+_REGION = re.compile(r"[a-z0-9-]{1,32}")
+
+
+class SettingsInvalid(Exception):
+    """One or more environment variables have values that cannot be used."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(["The settings cannot be used:", *problems]))
+        self.problems = problems
+
+
+def _text(pattern: re.Pattern[str], rule: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not pattern.fullmatch(text):
+            raise ValueError(rule)
+        return text
+
+    return parse
+
+
+def _integer(lowest: int, highest: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"\d{1,12}", text, re.ASCII) or not lowest <= int(text) <= highest:
+            raise ValueError(f"must be a whole number from {lowest} to {highest}")
+        return int(text)
+
+    return parse
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be an http:// or https:// address")
+    return text.rstrip("/")
+
+
+def _choice(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.upper() not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return text.upper()
+
+    return parse
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.:_-]+", text):
+        raise ValueError("must be a host name or address")
+    return text
+
+
+def _image_types(text: str) -> tuple[str, ...]:
+    types = tuple(part.strip().lower() for part in text.split(",") if part.strip())
+    if not types or not set(types) <= set(IMAGE_TYPES):
+        raise ValueError(f"must be a comma-separated list out of {', '.join(IMAGE_TYPES)}")
+    return types
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(part.strip() for part in text.split(",") if part.strip())
+    for origin in origins:
+        if origin != "*" and not re.fullmatch(r"https?://[^/?#\s]+", origin):
+            raise ValueError("must be * or a comma-separated list of origins (https://app.example)")
+    return origins
+
+
+def _setting(name: str, default: Any, parse: Callable[[str], Any], meaning: str) -> Any:
+    return field(default=default, metadata={"name": name, "parse": parse, "meaning": meaning})
+
+
+_names_bucket = _text(_BUCKET, "must be a bucket name: 3 to 63 of a-z 0-9 . -")
+_names_table = _text(_TABLE, "must be 3 to 255 of A-Z a-z 0-9 _ . -")
+_names_region = _text(_REGION, "must be a region such as eu-central-1")
+_SECONDS_OF_A_WEEK = 604_800
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings. Each field's metadata holds its variable, its parser and its meaning."""
+
+    host: str = _setting("HOST", "127.0.0.1", _host, "Address that the server listens on.")
+    port: int = _setting(
+        "PORT", 8080, _integer(0, 65535), "Port that the server listens on; 0 picks a free one."
+    )
+    log_level: str = _setting(
+        "LOG_LEVEL",
+        "INFO",
+        _choice("DEBUG", "INFO", "WARNING", "ERROR"),
+        "Least severe level that is logged; WARNING leaves out the access log.",
+    )
+    aws_region: str = _setting(
+        "AWS_REGION", "us-east-1", _names_region, "Region of the bucket and the table."
+    )
+    aws_endpoint_url: str | None = _setting(
+        "AWS_ENDPOINT_URL",
+        None,
+        _url,
+        "Another S3 and DynamoDB than AWS, such as LocalStack at http://localhost:4566.",
+    )
+    embedded_port: int = _setting(
+        "EMBEDDED_PORT", 0, _integer(0, 65535), "Port of the embedded backend; 0 picks a free one."
+    )
+    s3_bucket_name: str = _setting(
+        "S3_BUCKET_NAME", "mont-images", _names_bucket, "Bucket of the image bytes."
+    )
+    s3_public_endpoint_url: str | None = _setting(
+        "S3_PUBLIC_ENDPOINT_URL",
+        None,
+        _url,
+        "S3 as clients reach it, where AWS_ENDPOINT_URL is not: presigned links carry this host.",
+    )
+    s3_presigned_url_expiry_upload: int = _setting(
+        "S3_PRESIGNED_URL_EXPIRY_UPLOAD",
+        3600,
+        _integer(1, _SECONDS_OF_A_WEEK),
+        "Seconds that an upload form is good for.",
+    )
+    s3_presigned_url_expiry_download: int = _setting(
+        "S3_PRESIGNED_URL_EXPIRY_DOWNLOAD",
+        900,
+        _integer(1, _SECONDS_OF_A_WEEK),
+        "Seconds that a download link is good for.",
+    )
+    dynamodb_table_name: str = _setting(
+        "DYNAMODB_TABLE_NAME", "ImageMetadata", _names_table, "Table of the image records."
+    )
+    dynamodb_gsi_name: str = _setting(
+        "DYNAMODB_GSI_NAME",
+        "UserIdTimestampIndex",
+        _names_table,
+        "Its index of a user's images by time.",
+    )
+    allowed_content_types: tuple[str, ...] = _setting(
+        "ALLOWED_CONTENT_TYPES",
+        IMAGE_TYPES,
+        _image_types,
+        "Image types that may be uploaded, comma-separated.",
+    )
+    max_file_size: int = _setting(
+        "MAX_FILE_SIZE",
+        10_485_760,
+        _integer(1, 5_368_709_120),
+        "Largest image that may be uploaded, in bytes.",
+    )
+    default_page_size: int = _setting(
+        "DEFAULT_PAGE_SIZE",
+        50,
+        _integer(1, 1000),
+        "Images on a page when the request does not say.",
+    )
+    max_page_size: int = _setting("MAX_PAGE_SIZE", 100, _integer(1, 1000), "Most images on a page.")
+    throttle_rate_limit: int = _setting(
+        "THROTTLE_RATE_LIMIT",
+        1000,
+        _integer(1, 1_000_000),
+        "Requests a second that one process takes on, on average.",
+    )
+    throttle_burst_limit: int = _setting(
+        "THROTTLE_BURST_LIMIT", 500, _integer(1, 1_000_000), "Requests that it takes on at once."
+    )
+    cors_allow_origins: tuple[str, ...] = _setting(
+        "CORS_ALLOW_ORIGINS",
+        ("*",),
+        _origins,
+        "Origins whose pages may call the API, comma-separated; * is any.",
+    )
+    cursor_secret: str = _setting(
+        "CURSOR_SECRET",
+        "",
+        str,
+        "Seals next_token; the same on every replica. Empty: derived from the table's name, which "
+        "protects against mistakes but not against those who know it.",
+    )
+    max_connections: int = _setting(
+        "MAX_CONNECTIONS", 100, _integer(1, 10_000), "Open connections to each store at most."
+    )
+    request_time_limit: int = _setting(
+        "REQUEST_TIME_LIMIT",
+        9,
+        _integer(1, 900),
+        "Seconds after which a request is answered with 503.",
+    )
+    shutdown_grace: int = _setting(
+        "SHUTDOWN_GRACE",
+        10,
+        _integer(0, 600),
+        "Seconds that requests under way get to finish when the server stops.",
+    )
+
+
+def load_settings(environment: Mapping[str, str]) -> Settings:
+    """The settings in this environment; an empty variable counts as unset.
+
+    Raises SettingsInvalid with every problem at once.
+    """
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for each in fields(Settings):
+        name, parse = each.metadata["name"], each.metadata["parse"]
+        text = environment.get(name, "").strip()
+        if not text:
+            continue
+        try:
+            values[each.name] = parse(text)
+        except ValueError as error:
+            # The value is not shown where it could be a secret.
+            shown = "" if "SECRET" in name else f" (it is {text!r})"
+            problems.append(f"  {name} {error}{shown}")
+    settings = Settings(**values)
+    if not problems and settings.default_page_size > settings.max_page_size:
+        problems.append("  DEFAULT_PAGE_SIZE must not be larger than MAX_PAGE_SIZE")
+    if problems:
+        raise SettingsInvalid(problems)
+    return settings

@@ -1,0 +1,1 @@
+"""The stores: S3 and DynamoDB behind the ports, and how to make them. Only here is botocore."""

@@ -1,0 +1,182 @@
+"""Both ports in a dictionary: what the contract means, without a store. For tests and sketches."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from service.errors import DeletionPending, ImageMissing, NotOwner, RevisionMismatch
+from service.model import (
+    COMPLETED,
+    DELETING,
+    KEEP,
+    Disposition,
+    Edit,
+    Image,
+    Page,
+    Position,
+    Revision,
+    Selection,
+    StoredObject,
+    UploadForm,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bytes:
+    body: bytes
+    content_type: str
+    metadata: dict[str, str]
+
+    @property
+    def etag(self) -> str:
+        return hashlib.md5(self.body, usedforsecurity=False).hexdigest()
+
+
+class MemoryImageObjects:
+    """`ports.ImageObjects` in memory. `put` stands for the client's upload."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, _Bytes] = {}
+
+    def put(self, form: UploadForm, body: bytes) -> None:
+        """Store what a client sends with this form."""
+        metadata = {
+            name.removeprefix("x-amz-meta-"): value
+            for name, value in form.fields.items()
+            if name.startswith("x-amz-meta-")
+        }
+        self._objects[form.fields["key"]] = _Bytes(body, form.fields["Content-Type"], metadata)
+
+    async def upload_form(
+        self,
+        key: str,
+        *,
+        content_type: str,
+        size: int,
+        metadata: Mapping[str, str],
+        expires_in: int,
+    ) -> UploadForm:
+        """See `ports.ImageObjects`."""
+        named = {f"x-amz-meta-{name}": value for name, value in metadata.items()}
+        return UploadForm("memory:", {"key": key, "Content-Type": content_type, **named})
+
+    async def download_url(
+        self,
+        key: str,
+        *,
+        filename: str,
+        content_type: str,
+        disposition: Disposition,
+        expires_in: int,
+    ) -> str:
+        """See `ports.ImageObjects`."""
+        return f"memory:{key}"
+
+    async def read_head(self, key: str, length: int) -> StoredObject | None:
+        """See `ports.ImageObjects`."""
+        stored = self._objects.get(key)
+        if stored is None:
+            return None
+        return StoredObject(
+            len(stored.body),
+            stored.content_type,
+            stored.etag,
+            dict(stored.metadata),
+            stored.body[:length],
+        )
+
+    async def promote(self, source: str, target: str, *, etag: str, content_type: str) -> bool:
+        """See `ports.ImageObjects`."""
+        stored = self._objects.get(source)
+        if stored is None or stored.etag != etag or target in self._objects:
+            return False
+        self._objects[target] = _Bytes(stored.body, content_type, {})
+        return True
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """See `ports.ImageObjects`."""
+        for key in keys:
+            self._objects.pop(key, None)
+
+    async def check(self) -> None:
+        """See `ports.ImageObjects`."""
+
+
+class MemoryImageRecords:
+    """`ports.ImageRecords` in memory."""
+
+    def __init__(self) -> None:
+        self._images: dict[str, Image] = {}
+
+    async def create(self, image: Image) -> Image | None:
+        """See `ports.ImageRecords`."""
+        in_place = self._images.setdefault(image.image_id, image)
+        return None if in_place is image else in_place
+
+    async def find(self, image_id: str) -> Image | None:
+        """See `ports.ImageRecords`."""
+        return self._images.get(image_id)
+
+    async def find_many(self, image_ids: Sequence[str]) -> dict[str, Image]:
+        """See `ports.ImageRecords`."""
+        return {each: self._images[each] for each in image_ids if each in self._images}
+
+    async def edit(
+        self, image_id: str, user_id: str, edit: Edit, *, revision: Revision | None
+    ) -> Image:
+        """See `ports.ImageRecords`."""
+        image = self._owned(image_id, user_id)
+        if revision not in (None, Revision(image.upload_timestamp, image.revision)):
+            raise RevisionMismatch
+        self._images[image_id] = image = replace(
+            image,
+            revision=image.revision + 1,
+            tags=image.tags if edit.tags is KEEP else edit.tags,
+            description=image.description if edit.description is KEEP else edit.description,
+        )
+        return image
+
+    async def mark_deleting(self, image_id: str, user_id: str, since: str) -> Image:
+        """See `ports.ImageRecords`."""
+        image = self._owned(image_id, user_id)
+        self._images[image_id] = replace(image, status=DELETING)
+        return image
+
+    async def remove(self, image_id: str) -> None:
+        """See `ports.ImageRecords`."""
+        image = self._images.get(image_id)
+        if image is not None and image.status == DELETING:
+            del self._images[image_id]
+
+    async def page(self, selection: Selection, after: Position | None, limit: int) -> Page:
+        """See `ports.ImageRecords`."""
+        descending = selection.order == "desc"
+        ordered = sorted(self._images.values(), key=lambda i: i.position, reverse=descending)
+        matching = [
+            image
+            for image in ordered
+            if image.status == COMPLETED
+            and selection.user_id in (None, image.user_id)
+            and (selection.earliest is None or image.upload_timestamp >= selection.earliest)
+            and (selection.latest is None or image.upload_timestamp <= selection.latest)
+            and (selection.tag is None or selection.tag in image.tags)
+            and (after is None or (image.position < after) == descending)
+            and image.position != after
+        ]
+        images = tuple(matching[:limit])
+        return Page(images, images[-1].position if len(matching) > limit else None)
+
+    async def check(self) -> None:
+        """See `ports.ImageRecords`."""
+
+    def _owned(self, image_id: str, user_id: str) -> Image:
+        image = self._images.get(image_id)
+        if image is None:
+            raise ImageMissing
+        if image.status == DELETING:
+            raise DeletionPending(image) if image.user_id == user_id else ImageMissing
+        if image.user_id != user_id:
+            raise NotOwner
+        return image

@@ -1,0 +1,132 @@
+"""The bytes in S3 (or anything that speaks its protocol)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from botocore.exceptions import ClientError
+
+from service.disposition import content_disposition
+from service.errors import StoreUnavailable
+from service.model import Disposition, StoredObject, UploadForm
+from service.storage.clients import Clients, error_code, translated
+
+_STORE = "S3"
+_ABSENT = {"NoSuchKey", "404"}
+# 409 is S3's word for a conditional write that met another one under way.
+_REFUSED = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"} | _ABSENT
+
+
+class S3ImageObjects:
+    """`ports.ImageObjects` in one bucket."""
+
+    def __init__(self, clients: Clients, bucket: str) -> None:
+        self._s3 = clients.s3
+        self._signer = clients.signer
+        self._bucket = bucket
+
+    async def upload_form(
+        self,
+        key: str,
+        *,
+        content_type: str,
+        size: int,
+        metadata: Mapping[str, str],
+        expires_in: int,
+    ) -> UploadForm:
+        """See `ports.ImageObjects`."""
+        fields = {"Content-Type": content_type}
+        fields |= {f"x-amz-meta-{name}": value for name, value in metadata.items()}
+        conditions: list[object] = [{name: value} for name, value in fields.items()]
+        conditions.append(["content-length-range", size, size])
+        with translated(_STORE):
+            post = await self._signer.generate_presigned_post(
+                self._bucket, key, Fields=fields, Conditions=conditions, ExpiresIn=expires_in
+            )
+        return UploadForm(post["url"], {"key": post["fields"].pop("key"), **post["fields"]})
+
+    async def download_url(
+        self,
+        key: str,
+        *,
+        filename: str,
+        content_type: str,
+        disposition: Disposition,
+        expires_in: int,
+    ) -> str:
+        """See `ports.ImageObjects`."""
+        with translated(_STORE):
+            url: str = await self._signer.generate_presigned_url(
+                "get_object",
+                Params={
+                    "Bucket": self._bucket,
+                    "Key": key,
+                    "ResponseContentType": content_type,
+                    "ResponseContentDisposition": content_disposition(disposition, filename),
+                },
+                ExpiresIn=expires_in,
+            )
+        return url
+
+    async def read_head(self, key: str, length: int) -> StoredObject | None:
+        """See `ports.ImageObjects`."""
+        with translated(_STORE):
+            try:
+                answer = await self._s3.get_object(
+                    Bucket=self._bucket, Key=key, Range=f"bytes=0-{length - 1}"
+                )
+            except ClientError as error:
+                if error_code(error) in _ABSENT:
+                    return None
+                if error_code(error) in {"InvalidRange", "416"}:
+                    # An object of no bytes has no first byte, so the range cannot be served.
+                    return StoredObject(0, "", "", {}, b"")
+                raise
+            async with answer["Body"] as stream:
+                head: bytes = await stream.read()
+        total = answer.get("ContentRange", "").rpartition("/")[2]
+        return StoredObject(
+            size=int(total) if total else answer["ContentLength"],
+            content_type=answer.get("ContentType", ""),
+            etag=answer["ETag"].strip('"'),
+            metadata=answer.get("Metadata", {}),
+            head=head,
+        )
+
+    async def promote(self, source: str, target: str, *, etag: str, content_type: str) -> bool:
+        """See `ports.ImageObjects`."""
+        with translated(_STORE):
+            try:
+                await self._s3.copy_object(
+                    Bucket=self._bucket,
+                    Key=target,
+                    CopySource={"Bucket": self._bucket, "Key": source},
+                    CopySourceIfMatch=etag,
+                    IfNoneMatch="*",
+                    # The declaration has done its work, and whoever holds a link could read it.
+                    MetadataDirective="REPLACE",
+                    ContentType=content_type,
+                    CacheControl="private, max-age=31536000, immutable",
+                )
+            except ClientError as error:
+                if error_code(error) in _REFUSED:
+                    return False
+                raise
+        return True
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """See `ports.ImageObjects`."""
+        with translated(_STORE):
+            answer = await self._s3.delete_objects(
+                Bucket=self._bucket,
+                Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
+            )
+        # The call as a whole succeeds even when single keys could not be deleted.
+        for failure in answer.get("Errors", []):
+            if failure.get("Code") not in _ABSENT:
+                raise StoreUnavailable(_STORE, f"DeleteObjects: {failure}")
+
+    async def check(self) -> None:
+        """See `ports.ImageObjects`."""
+        with translated(_STORE):
+            await self._s3.head_bucket(Bucket=self._bucket)

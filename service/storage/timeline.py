@@ -1,0 +1,205 @@
+"""Reads partitions of an index in list order and merges them into one page.
+
+An index orders a partition by timestamp; images of one instant come in an order of the store's
+own. A list is ordered by (timestamp, id), so a partition holds back the last instant of a chunk
+until it has seen the next one, and sorts each instant by id. That makes a position a place in
+every partition of every index, whatever the number of shards.
+
+Knows neither botocore nor items: a partition is read through a `Fetch`.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from service.model import HIGHEST_ID, LOWEST_ID, Image, Page, Position, Selection
+from service.together import together
+
+_BEFORE_ALL = "0"
+_BEHIND_ALL = "9999-12-31T23:59:59.999999Z"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Inclusive timestamps between which a partition is read."""
+
+    earliest: str
+    latest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What one read returned: matching images in index order, how many rows were evaluated.
+
+    `resume` is the store's own continuation with the timestamp of the last row evaluated, or
+    None when the partition ended.
+    """
+
+    images: Sequence[Image]
+    evaluated: int
+    resume: tuple[str, object] | None
+
+
+Fetch = Callable[[Bounds, bool, int, object | None], Awaitable[Chunk]]
+"""(bounds, descending, rows to evaluate at most, store's continuation) -> Chunk"""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How much to read: `rows` at a time and `budget` rows in all, for each partition.
+
+    None is no budget: right where every row read is a row shown.
+    """
+
+    rows: int
+    budget: int | None
+
+
+class _Partition:
+    """One partition's images behind a position, in list order."""
+
+    def __init__(
+        self, fetch: Fetch, selection: Selection, after: Position | None, reading: Reading
+    ) -> None:
+        self._fetch = fetch
+        self._descending = selection.order == "desc"
+        self._after = after
+        self._bounds = _bounds(selection, after)
+        self._reading = reading
+        self._evaluated = 0
+        self._held: list[Image] = []
+        self._continuation: object | None = None
+        self.ready: deque[Image] = deque()
+        self.ended = False
+        # Everything before this instant, in list order, is in `ready` or was taken from it.
+        self.frontier: str | None = None
+
+    @property
+    def stalled(self) -> bool:
+        """Out of budget with nothing to show, and no knowledge of whether more matches follow."""
+        return not self.ready and not self.ended
+
+    async def fill(self) -> None:
+        """Read on until an image is ready, the partition ends, or the budget does."""
+        while not self.ready and not self.ended and not self._spent():
+            chunk = await self._fetch(
+                self._bounds, self._descending, self._reading.rows, self._continuation
+            )
+            self._evaluated += chunk.evaluated
+            self._held += [image for image in chunk.images if self._is_ahead(image)]
+            if chunk.resume is None:
+                self.ended = True
+                self._settle(None)
+            else:
+                self.frontier, self._continuation = chunk.resume
+                self._settle(self.frontier)
+
+    def _spent(self) -> bool:
+        if self._reading.budget is None or self._evaluated < self._reading.budget:
+            return False
+        # An instant with more images than the budget would otherwise never be got past.
+        return self.frontier is not None and (
+            self._after is None or self.frontier != self._after.timestamp
+        )
+
+    def _is_ahead(self, image: Image) -> bool:
+        if self._after is None:
+            return True
+        if self._descending:
+            return image.position < self._after
+        return image.position > self._after
+
+    def _settle(self, unfinished: str | None) -> None:
+        """Move held images to `ready`, but for those of the instant that may go on."""
+        settled = [image for image in self._held if image.upload_timestamp != unfinished]
+        self._held = [image for image in self._held if image.upload_timestamp == unfinished]
+        self.ready.extend(
+            sorted(settled, key=lambda image: image.position, reverse=self._descending)
+        )
+
+
+async def read_page(
+    fetches: Sequence[Fetch],
+    selection: Selection,
+    after: Position | None,
+    limit: int,
+    reading: Reading,
+) -> Page:
+    """The first `limit` images behind `after` over all partitions, ordered by position.
+
+    All partitions are asked at once; a partition is asked again only when the page needs more of
+    it. One image more than the page holds is looked for, so `Page.next` is exact. Only where the
+    budget ends first is the page short, and continues where reading stopped.
+    """
+    bounds = _bounds(selection, after)
+    if bounds.earliest > bounds.latest:
+        return Page((), None)
+    partitions = [_Partition(fetch, selection, after, reading) for fetch in fetches]
+    await together(partition.fill() for partition in partitions)
+    queue = _Queue(selection.order == "desc")
+    for partition in partitions:
+        queue.push(partition)
+    images: list[Image] = []
+    while nearest := queue.pop():
+        if len(images) == limit:
+            return Page(tuple(images), images[-1].position)
+        images.append(nearest.ready.popleft())
+        await nearest.fill()
+        queue.push(nearest)
+    if queue.edge is None:
+        return Page(tuple(images), None)
+    edge_id = HIGHEST_ID if selection.order == "desc" else LOWEST_ID
+    return Page(tuple(images), Position(queue.edge, edge_id))
+
+
+class _Queue:
+    """The partitions by their next image; never goes past what a stalled partition might hold."""
+
+    def __init__(self, descending: bool) -> None:
+        self._descending = descending
+        self._heap: list[tuple[_Rank, int, _Partition]] = []
+        self.edge: str | None = None
+
+    def push(self, partition: _Partition) -> None:
+        if partition.ready:
+            rank = _Rank(partition.ready[0].position, self._descending)
+            heapq.heappush(self._heap, (rank, id(partition), partition))
+        elif not partition.ended and partition.frontier is not None:
+            edges = [edge for edge in (self.edge, partition.frontier) if edge is not None]
+            self.edge = max(edges) if self._descending else min(edges)
+
+    def pop(self) -> _Partition | None:
+        if not self._heap:
+            return None
+        partition = self._heap[0][2]
+        instant = partition.ready[0].upload_timestamp
+        if self.edge is not None and (
+            instant <= self.edge if self._descending else instant >= self.edge
+        ):
+            return None
+        heapq.heappop(self._heap)
+        return partition
+
+
+@dataclass(frozen=True, slots=True)
+class _Rank:
+    position: Position
+    descending: bool
+
+    def __lt__(self, other: _Rank) -> bool:
+        if self.descending:
+            return other.position < self.position
+        return self.position < other.position
+
+
+def _bounds(selection: Selection, after: Position | None) -> Bounds:
+    earliest = selection.earliest or _BEFORE_ALL
+    latest = selection.latest or _BEHIND_ALL
+    if after is not None and selection.order == "desc":
+        latest = min(latest, after.timestamp)
+    elif after is not None:
+        earliest = max(earliest, after.timestamp)
+    return Bounds(earliest, latest)
