@@ -1,4 +1,4 @@
-"""What goes over the wire: marshmallow schemas, in and out, with the contract's own field names.
+"""What comes in: bodies and queries, each loaded into the value that its operation takes.
 
 The limits that can be configured reach the fields through `Rules`, so that validation and the
 OpenAPI document say the same.
@@ -6,31 +6,26 @@ OpenAPI document say the same.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any
 
-from marshmallow import (
-    EXCLUDE,
-    INCLUDE,
-    RAISE,
-    Schema,
-    ValidationError,
-    fields,
-    post_load,
-    validate,
-)
+from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_load, validate
 
 from service import timestamps
-from service.model import Edit, Image, Selection
+from service.model import Edit, Selection
 from service.operations.listing import ListImages
 from service.operations.uploading import CompleteUpload, RequestUpload
-
-UUID_PATTERN = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
-USER_ID_PATTERN = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._@+:-]{1,128}\Z", re.ASCII)
-MOST_TAGS, LONGEST_TAG, LONGEST_DESCRIPTION, LONGEST_FILENAME, LARGEST_BATCH = 20, 50, 500, 255, 100
+from service.schemas.fields import (
+    LARGEST_BATCH,
+    LONGEST_FILENAME,
+    LONGEST_TAG,
+    Count,
+    ImageId,
+    QueryCount,
+    UserId,
+    description_field,
+    tags_field,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,66 +36,6 @@ class Rules:
     max_file_size: int
     default_page_size: int
     max_page_size: int
-
-
-class ImageId(fields.String):
-    """A UUID in its usual spelling; upper case is accepted and made lower."""
-
-    def __init__(self, **keywords: Any) -> None:
-        super().__init__(**{"metadata": {"format": "uuid"}, **keywords})
-
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **keywords: Any
-    ) -> str:
-        text = super()._deserialize(value, attr, data, **keywords)
-        if text is None or not UUID_PATTERN.fullmatch(text):
-            raise ValidationError("Not a UUID.")
-        return text.lower()
-
-
-class UserId(fields.String):
-    """Who an image belongs to."""
-
-    def __init__(self, **keywords: Any) -> None:
-        super().__init__(
-            validate=validate.Regexp(
-                USER_ID_PATTERN,
-                error="Must be 1 to 128 of A-Z a-z 0-9 . _ @ + : - and not . or ..",
-            ),
-            **keywords,
-        )
-
-
-class Count(fields.Integer):
-    """A whole number of the JSON type number: neither text nor true nor 1.5."""
-
-    def __init__(self, **keywords: Any) -> None:
-        super().__init__(strict=True, **keywords)
-
-    def _validated(self, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise self.make_error("invalid", input=value)
-        return super()._validated(value)
-
-
-class QueryCount(fields.Integer):
-    """A whole number in a query string: digits and nothing else."""
-
-    def _validated(self, value: Any) -> int:
-        if not re.fullmatch(r"\d{1,9}", str(value), re.ASCII):
-            raise self.make_error("invalid", input=value)
-        return int(value)
-
-
-def _tags(**keywords: Any) -> fields.List[str]:
-    tag = fields.String(validate=validate.Length(1, LONGEST_TAG))
-    return fields.List(tag, validate=validate.Length(max=MOST_TAGS), **keywords)
-
-
-def _description(**keywords: Any) -> fields.String:
-    return fields.String(
-        validate=validate.Length(max=LONGEST_DESCRIPTION), allow_none=True, **keywords
-    )
 
 
 class RequestSchema(Schema):
@@ -116,8 +51,8 @@ class RequestSchema(Schema):
 
 class _File(RequestSchema):
     user_id = UserId(required=True, metadata={"example": "user123"})
-    tags = _tags(metadata={"example": ["vacation", "beach"]})
-    description = _description(metadata={"example": "Evening at the beach"})
+    tags = tags_field(metadata={"example": ["vacation", "beach"]})
+    description = description_field(metadata={"example": "Evening at the beach"})
 
     def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
         """Fill in the limits that are configured."""
@@ -139,7 +74,7 @@ class UploadRequest(_File):
     file_size = Count(
         required=True, metadata={"description": "In bytes, exactly.", "example": 2048000}
     )
-    tags = _tags(allow_none=True, metadata={"example": ["vacation", "beach"]})
+    tags = tags_field(allow_none=True, metadata={"example": ["vacation", "beach"]})
 
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> RequestUpload:
@@ -156,7 +91,7 @@ class CompleteRequest(_File):
     )
     content_type = fields.String(metadata={"example": "image/jpeg"})
     file_size = Count(metadata={"description": "In bytes.", "example": 2048000})
-    tags = _tags(allow_none=True, metadata={"example": ["vacation", "beach"]})
+    tags = tags_field(allow_none=True, metadata={"example": ["vacation", "beach"]})
 
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> CompleteUpload:
@@ -239,8 +174,10 @@ class EditRequest(RequestSchema):
         unknown = RAISE
 
     user_id = UserId(required=True, metadata={"example": "user123"})
-    tags = _tags(allow_none=True, metadata={"description": "Replaces all tags; null clears them."})
-    description = _description(
+    tags = tags_field(
+        allow_none=True, metadata={"description": "Replaces all tags; null clears them."}
+    )
+    description = description_field(
         metadata={"description": "Replaces the description; null clears it."}
     )
 
@@ -306,123 +243,3 @@ class BatchRequest(RequestSchema):
     def build(self, data: dict[str, Any], **_: Any) -> Batch:
         """The batch."""
         return Batch(data["user_id"], tuple(data["image_ids"]))
-
-
-class UploadTicketSchema(Schema):
-    """Where and how to send the bytes."""
-
-    image_id = ImageId(required=True)
-    presigned_url = fields.Url(required=True, metadata={"description": "POST the form here."})
-    fields_ = fields.Dict(
-        keys=fields.String(),
-        values=fields.String(),
-        required=True,
-        data_key="fields",
-        metadata={"description": "Form fields to send first; then the bytes as `file`."},
-    )
-    method = fields.Constant("POST", required=True)
-    expires_in = fields.Integer(required=True, metadata={"description": "Seconds."})
-    expires_at = fields.String(required=True, metadata={"format": "date-time"})
-    s3_key = fields.String(
-        required=True, metadata={"description": "Where the image will be served from."}
-    )
-
-
-class ImageSchema(Schema):
-    """An image."""
-
-    image_id = ImageId(required=True)
-    user_id = fields.String(required=True)
-    filename = fields.String(required=True)
-    content_type = fields.String(required=True)
-    file_size = fields.Integer(required=True, metadata={"description": "In bytes."})
-    upload_timestamp = fields.String(required=True, metadata={"format": "date-time"})
-    tags = fields.List(fields.String(), required=True)
-    description = fields.String(required=True, allow_none=True)
-    status = fields.String(required=True)
-    s3_key = fields.String(required=True)
-    etag = fields.String(required=True, metadata={"description": "Entity tag of the bytes in S3."})
-    width = fields.Integer(required=True, metadata={"description": "In pixels."})
-    height = fields.Integer(required=True, metadata={"description": "In pixels."})
-
-
-class ImageListSchema(Schema):
-    """One page of images."""
-
-    images = fields.List(fields.Nested(ImageSchema), required=True)
-    count = fields.Integer(required=True, metadata={"description": "Images on this page."})
-    next_token = fields.String(
-        required=True, allow_none=True, metadata={"description": "null on the last page."}
-    )
-    has_more = fields.Boolean(required=True)
-
-
-class OutcomeSchema(Schema):
-    """What became of an image."""
-
-    image_id = ImageId(required=True)
-    status = fields.String(required=True)
-    message = fields.String(required=True)
-
-
-class DownloadLinkSchema(Schema):
-    """Where to fetch an image's bytes."""
-
-    image_id = ImageId(required=True)
-    presigned_url = fields.Url(required=True)
-    expires_in = fields.Integer(required=True, metadata={"description": "Seconds."})
-    filename = fields.String(required=True)
-    content_type = fields.String(required=True)
-
-
-class FieldErrorSchema(Schema):
-    """One bad field."""
-
-    location = fields.String(required=True, metadata={"example": "body.file_size"})
-    detail = fields.String(required=True)
-
-
-class ProblemSchema(Schema):
-    """What went wrong (RFC 9457)."""
-
-    type = fields.String(required=True, metadata={"format": "uri-reference"})
-    title = fields.String(required=True)
-    status = fields.Integer(required=True)
-    detail = fields.String(required=True)
-    instance = fields.String(required=True, metadata={"description": "The request's X-Request-Id."})
-    errors = fields.List(fields.Nested(FieldErrorSchema))
-
-
-class BatchItemSchema(Schema):
-    """One item of a batch: the single call's answer, or a problem with the item's `image_id`."""
-
-    class Meta:
-        unknown = INCLUDE
-
-    image_id = ImageId(required=True)
-
-
-class BatchSchema(Schema):
-    """One result for each id asked for, in that order."""
-
-    results = fields.List(fields.Nested(BatchItemSchema), required=True)
-    count = fields.Integer(required=True)
-
-
-class HealthSchema(Schema):
-    """How the service is."""
-
-    status = fields.String(required=True, metadata={"example": "ok"})
-
-
-_IMAGE_FIELDS = tuple(ImageSchema().fields)
-_image_values = attrgetter(*_IMAGE_FIELDS)
-
-
-def image_document(image: Image) -> dict[str, object]:
-    """An image as ImageSchema describes it.
-
-    The schema names the fields, but does not dump them one by one: all of an image's values are
-    plain already, and a page of 100 would spend most of its time there.
-    """
-    return dict(zip(_IMAGE_FIELDS, _image_values(image), strict=True))

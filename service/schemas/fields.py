@@ -1,0 +1,73 @@
+"""The contract's own kinds of field, each with its rule."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate
+
+UUID_PATTERN = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
+USER_ID_PATTERN = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._@+:-]{1,128}\Z", re.ASCII)
+MOST_TAGS, LONGEST_TAG, LONGEST_DESCRIPTION, LONGEST_FILENAME, LARGEST_BATCH = 20, 50, 500, 255, 100
+
+
+class ImageId(fields.String):
+    """A UUID in its usual spelling; upper case is accepted and made lower."""
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(**{"metadata": {"format": "uuid"}, **keywords})
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **keywords: Any
+    ) -> str:
+        text = super()._deserialize(value, attr, data, **keywords)
+        if text is None or not UUID_PATTERN.fullmatch(text):
+            raise ValidationError("Not a UUID.")
+        return text.lower()
+
+
+class UserId(fields.String):
+    """Who an image belongs to."""
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(
+            validate=validate.Regexp(
+                USER_ID_PATTERN,
+                error="Must be 1 to 128 of A-Z a-z 0-9 . _ @ + : - and not . or ..",
+            ),
+            **keywords,
+        )
+
+
+class Count(fields.Integer):
+    """A whole number of the JSON type number: neither text nor true nor 1.5."""
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(strict=True, **keywords)
+
+    def _validated(self, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.make_error("invalid", input=value)
+        return super()._validated(value)
+
+
+class QueryCount(fields.Integer):
+    """A whole number in a query string: digits and nothing else."""
+
+    def _validated(self, value: Any) -> int:
+        if not re.fullmatch(r"\d{1,9}", str(value), re.ASCII):
+            raise self.make_error("invalid", input=value)
+        return int(value)
+
+
+def tags_field(**keywords: Any) -> fields.List[str]:
+    tag = fields.String(validate=validate.Length(1, LONGEST_TAG))
+    return fields.List(tag, validate=validate.Length(max=MOST_TAGS), **keywords)
+
+
+def description_field(**keywords: Any) -> fields.String:
+    return fields.String(
+        validate=validate.Length(max=LONGEST_DESCRIPTION), allow_none=True, **keywords
+    )
