@@ -6,6 +6,7 @@
     │   ├── MalformedBody
     │   ├── CursorForged
     │   └── DeclarationTooLong
+    ├── MalformedMessage         not even HTTP
     ├── RouteMissing, MethodRefused, UnsupportedBody, BodyTooLarge, BodyTooSlow
     ├── ImageMissing
     │   └── DeletionPending      ... any more: somebody began to delete it
@@ -68,6 +69,10 @@ class DeclarationTooLong(BadRequest):
 
     Leave tags and description out here and send them to POST /images/complete instead.
     """
+
+
+class MalformedMessage(MontError):
+    """This is not a complete HTTP request, or its line or a header is too long."""
 
 
 class RouteMissing(MontError):

@@ -216,9 +216,14 @@ def _what_is_malformed(body: bytes, error: orjson.JSONDecodeError) -> str:
     return f"The body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}."
 
 
+def new_request_id() -> str:
+    """An id for a request that brought none that can be used."""
+    return uuid.uuid4().hex
+
+
 def _id_of(request: ApiRequest) -> str:
     given = request.headers.get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    return given if _REQUEST_ID.fullmatch(given) else new_request_id()
 
 
 def _refuse(error: Exception, this_id: str) -> ApiResponse:

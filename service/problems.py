@@ -35,6 +35,7 @@ KINDS: dict[type[errors.MontError], Kind] = {
     errors.MalformedBody: Kind(400, "malformed-body", "Malformed body"),
     errors.CursorForged: Kind(400, "invalid-next-token", "Invalid next_token"),
     errors.DeclarationTooLong: Kind(400, "declaration-too-long", "Declaration too long"),
+    errors.MalformedMessage: Kind(400, "malformed-message", "Malformed message"),
     errors.NotOwner: Kind(401, "not-the-owner", "Not the owner"),
     errors.RouteMissing: Kind(404, "no-such-path", "No such path"),
     errors.ImageMissing: Kind(404, "image-not-found", "Image not found"),

@@ -11,7 +11,7 @@ from typing import Literal
 from service.pages import page_endpoints
 from service.settings import Settings
 from service.storage.clients import open_clients
-from service.web import listening, make_app
+from service.web import listening, make_server
 from service.wiring import open_services, provision_stores
 
 Backend = Literal["auto", "embedded", "aws"]
@@ -33,7 +33,7 @@ async def run(settings: Settings, backend: Backend) -> None:
         pipeline = await stack.enter_async_context(open_services(settings, page_endpoints()))
         host, port = await stack.enter_async_context(
             listening(
-                make_app(pipeline), settings.host, settings.port, grace=settings.shutdown_grace
+                make_server(pipeline), settings.host, settings.port, grace=settings.shutdown_grace
             )
         )
         print(_banner(_base_url(host, port), settings, embedded), flush=True)

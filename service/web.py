@@ -1,39 +1,100 @@
-"""The aiohttp door: HTTP messages to neutral requests and back. Decides nothing else."""
+"""The aiohttp door: HTTP messages to neutral requests and back. Decides nothing else.
+
+The pipeline routes by its own rules, so this is aiohttp's low-level server, without its router.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from aiohttp import web
+from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
 
-from service.errors import BodyTooLarge, BodyTooSlow, MontError
+from service import problems
+from service.errors import BodyTooLarge, BodyTooSlow, MalformedMessage, MontError
 from service.exchange import ApiRequest, ApiResponse
-from service.pipeline import MAX_BODY_BYTES, Pipeline
+from service.pipeline import MAX_BODY_BYTES, Pipeline, new_request_id
 
 # A body is at most 64 KB: whoever needs longer than this holds a connection, not an upload.
 _BODY_SECONDS = 10
 
+_log = logging.getLogger(__name__)
 
-def make_app(pipeline: Pipeline) -> web.Application:
-    """An application that hands every request to the pipeline, whatever its method and path."""
-    app = web.Application(client_max_size=MAX_BODY_BYTES)
 
-    async def handle(request: web.Request) -> web.StreamResponse:
+def make_server(pipeline: Pipeline) -> web.Server:
+    """A server that hands every request to the pipeline, whatever its method and path."""
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
         neutral, refusal = await _read(request)
-        answer = await pipeline.run(neutral, refusal)
-        response = _write(answer)
+        response = _write(await pipeline.run(neutral, refusal))
         if refusal is not None:
-            # What is left of the body is not worth reading; without it the connection is unusable.
+            # What is left of the body is not worth reading, and without it the connection is lost.
             response.force_close()
         return response
 
-    app.router.add_route("*", "/{path:.*}", handle)
-    return app
+    return _Server(handle)
 
 
-async def _read(request: web.Request) -> tuple[ApiRequest, MontError | None]:
+class _Server(web.Server):
+    """aiohttp's server with our limit on bodies and our answer to what is not HTTP."""
+
+    def __init__(self, handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
+        # Cancelling a handler whose client went away could stop an operation between two writes.
+        super().__init__(handle, request_factory=_make_request, handler_cancellation=False)
+
+    def __call__(self) -> web.RequestHandler:
+        """The protocol of one connection."""
+        # Access logging is the pipeline's; aiohttp's own is switched off by None.
+        return _Protocol(
+            self,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # as aiohttp's runners do it
+        )
+
+
+class _Protocol(web.RequestHandler):
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer where aiohttp could make no request of what arrived."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer had begun already")
+        this_id = new_request_id()
+        if status >= 500 and exc is not None:
+            _log.error("unexpected error", exc_info=exc, extra={"facts": {"request_id": this_id}})
+            answer = problems.answer(RuntimeError(), this_id)
+        else:
+            answer = problems.answer(MalformedMessage(), this_id)
+        answer.headers["X-Request-Id"] = this_id
+        response = _write(answer)
+        response.force_close()
+        return response
+
+
+def _make_request(
+    message: RawRequestMessage,
+    payload: StreamReader,
+    protocol: web.RequestHandler,
+    writer: AbstractStreamWriter,
+    task: asyncio.Task[None],
+) -> web.BaseRequest:
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(
+        message, payload, protocol, writer, task, loop, client_max_size=MAX_BODY_BYTES
+    )
+
+
+async def _read(request: web.BaseRequest) -> tuple[ApiRequest, MontError | None]:
     """The neutral request, and why its body could not be read if so."""
     body = b""
     refusal: MontError | None = None
@@ -45,6 +106,8 @@ async def _read(request: web.Request) -> tuple[ApiRequest, MontError | None]:
             refusal = BodyTooLarge()
         except TimeoutError:
             refusal = BodyTooSlow()
+        except web.RequestPayloadError:
+            refusal = MalformedMessage()
     url = request.rel_url
     neutral = ApiRequest(
         method=request.method,
@@ -57,20 +120,21 @@ async def _read(request: web.Request) -> tuple[ApiRequest, MontError | None]:
 
 
 def _write(answer: ApiResponse) -> web.Response:
+    # Without a name of ours aiohttp would tell its version and Python's.
+    answer.headers["Server"] = "mont"
     return web.Response(status=answer.status, headers=answer.headers, body=answer.body or None)
 
 
 @asynccontextmanager
 async def listening(
-    app: web.Application, host: str, port: int, *, grace: float
+    server: web.Server, host: str, port: int, *, grace: float
 ) -> AsyncIterator[tuple[str, int]]:
-    """Serve the application inside the block; yields the address it really listens on.
+    """Serve inside the block; yields the address really listened on.
 
     Leaving the block stops listening at once and gives requests under way `grace` seconds.
+    Raises OSError when the address cannot be had.
     """
-    # Access logging is the pipeline's; cancelling a handler whose client went away could stop an
-    # operation between two writes.
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=False, shutdown_timeout=grace)
+    runner = web.ServerRunner(server, shutdown_timeout=grace)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()

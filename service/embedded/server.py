@@ -87,5 +87,11 @@ class _Handler(MotoRequestHandler):
             self.wfile.write(body)
         self.wfile.flush()
 
+    def handle_expect_100(self) -> bool:
+        """Flush "100 Continue": a client that asked for it sends nothing before it came."""
+        proceed = super().handle_expect_100()
+        self.wfile.flush()
+        return proceed
+
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Nothing: the service logs its own requests."""

@@ -63,11 +63,13 @@ class QueryCount(fields.Integer):
 
 
 def tags_field(**keywords: Any) -> fields.List[str]:
+    """Up to 20 tags of 1 to 50 characters."""
     tag = fields.String(validate=validate.Length(1, LONGEST_TAG))
     return fields.List(tag, validate=validate.Length(max=MOST_TAGS), **keywords)
 
 
 def description_field(**keywords: Any) -> fields.String:
+    """Up to 500 characters, or null."""
     return fields.String(
         validate=validate.Length(max=LONGEST_DESCRIPTION), allow_none=True, **keywords
     )

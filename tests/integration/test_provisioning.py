@@ -4,16 +4,19 @@ import asyncio
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from threading import Thread
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
+from aiobotocore.session import AioSession, get_session
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
 from botocore.exceptions import ClientError
 
 from service.errors import StoreUnavailable
@@ -22,7 +25,6 @@ from service.storage.provisioning import Change, ProvisioningConflict, provision
 from service.storage.template import load_template, template_path
 
 REGION = "eu-central-1"
-ACCOUNT, OTHER_ACCOUNT = "123456789012", "210987654321"
 
 
 @contextmanager
@@ -93,11 +95,15 @@ def definitions() -> StoreDefinitions:
     return load_template(template_path(), {"BucketName": name, "TableName": name})
 
 
+@cache
+def shared_session() -> AioSession:
+    """Reads the descriptions of the services once; they take longer than most tests."""
+    return get_session()
+
+
 @asynccontextmanager
-async def opened(
-    endpoint: str, account: str = ACCOUNT, region: str = REGION, **options: Any
-) -> AsyncIterator[Stores]:
-    session = get_session()
+async def opened(endpoint: str, region: str = REGION, **options: Any) -> AsyncIterator[Stores]:
+    session = shared_session()
     settings: dict[str, Any] = {
         "region_name": region,
         "endpoint_url": endpoint,
@@ -108,13 +114,6 @@ async def opened(
         **options,
     }
     async with AsyncExitStack() as stack:
-        if account != ACCOUNT:
-            sts = await stack.enter_async_context(session.create_client("sts", **settings))
-            role = f"arn:aws:iam::{account}:role/anyone"
-            answer = await sts.assume_role(RoleArn=role, RoleSessionName="test")
-            settings["aws_access_key_id"] = answer["Credentials"]["AccessKeyId"]
-            settings["aws_secret_access_key"] = answer["Credentials"]["SecretAccessKey"]
-            settings["aws_session_token"] = answer["Credentials"]["SessionToken"]
         yield Stores(
             await stack.enter_async_context(session.create_client("s3", **settings)),
             await stack.enter_async_context(session.create_client("dynamodb", **settings)),
@@ -295,17 +294,9 @@ async def test_another_index_of_the_name_is_a_conflict(
     stores: Stores, index: IndexDefinition, complaint: str
 ) -> None:
     (table,) = without(stores.wanted, "TimelineIndex").tables
-    other = replace(table, indexes=(*table.indexes, index))
-    await stores.provision(replace(stores.wanted, tables=(other,)))
+    await stores.provision(with_indexes(stores.wanted, *table.indexes, index))
     with pytest.raises(ProvisioningConflict, match=complaint):
         await stores.provision()
-
-
-async def test_a_bucket_of_another_account_is_a_conflict(endpoint: str) -> None:
-    async with opened(endpoint) as ours, opened(endpoint, account=OTHER_ACCOUNT) as theirs:
-        await theirs.provision()
-        with pytest.raises(ProvisioningConflict, match="belongs to another account"):
-            await ours.provision(theirs.wanted)
 
 
 async def test_a_bucket_in_another_region_is_a_conflict(endpoint: str, stores: Stores) -> None:
@@ -331,6 +322,235 @@ async def test_an_endpoint_that_nobody_serves_is_an_unavailable_store(
     assert unavailable.value.store == "S3"
 
 
+# What moto does not do by itself: an endpoint that answers some calls in its own way.
+
+Answer = Callable[[web.Request], web.Response | None]
+
+
+@asynccontextmanager
+async def in_front_of(endpoint: str, answer: Answer) -> AsyncIterator[Stores]:
+    """Stores whose every call goes to `answer` first, and to the endpoint where that gives None."""
+
+    async def forward(request: web.Request) -> web.StreamResponse:
+        if (own := answer(request)) is not None:
+            await request.read()
+            return own
+        headers = {k: v for k, v in request.headers.items() if k.lower() not in HOP_BY_HOP}
+        async with session.request(
+            request.method,
+            f"{endpoint}{request.path_qs}",
+            headers=headers,
+            data=await request.read(),
+        ) as real:
+            kept = {k: v for k, v in real.headers.items() if k.lower() not in HOP_BY_HOP}
+            return web.Response(status=real.status, headers=kept, body=await real.read())
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", forward)
+    async with (
+        ClientSession(auto_decompress=False) as session,
+        TestServer(app) as server,
+        opened(str(server.make_url("")).rstrip("/")) as stores,
+    ):
+        yield stores
+
+
+HOP_BY_HOP = {"connection", "content-length", "transfer-encoding", "date", "server"}
+
+
+def s3_error(status: int, code: str) -> web.Response:
+    text = f"<Error><Code>{code}</Code><Message>as told</Message></Error>"
+    return web.Response(status=status, text=text, content_type="application/xml")
+
+
+def dynamodb_error(code: str) -> web.Response:
+    return web.json_response({"__type": f"x#{code}", "message": "as told"}, status=400)
+
+
+def sets(request: web.Request, setting: str) -> bool:
+    return request.method == "PUT" and setting in request.query
+
+
+def calls(request: web.Request, operation: str) -> bool:
+    return request.headers.get("X-Amz-Target", "").endswith(f".{operation}")
+
+
+def once(answer: Answer) -> Answer:
+    """Only the first call that `answer` has something to say about."""
+    said: list[web.Response] = []
+
+    def first(request: web.Request) -> web.Response | None:
+        response = None if said else answer(request)
+        if response is not None:
+            said.append(response)
+        return response
+
+    return first
+
+
+async def test_a_bucket_that_may_not_be_seen_is_a_conflict(endpoint: str) -> None:
+    def answer(request: web.Request) -> web.Response | None:
+        return web.Response(status=403) if request.method == "HEAD" else None
+
+    async with in_front_of(endpoint, answer) as stores:
+        with pytest.raises(ProvisioningConflict, match="belongs to another account or these"):
+            await stores.provision()
+
+
+async def test_a_bucket_name_that_someone_else_holds_is_a_conflict(endpoint: str) -> None:
+    def answer(request: web.Request) -> web.Response | None:
+        taken = request.method == "PUT" and not request.query
+        return s3_error(409, "BucketAlreadyExists") if taken else None
+
+    async with in_front_of(endpoint, answer) as stores:
+        with pytest.raises(ProvisioningConflict, match="belongs to another account: names are"):
+            await stores.provision()
+
+
+async def test_a_setting_that_the_endpoint_does_not_know_is_reported(endpoint: str) -> None:
+    def answer(request: web.Request) -> web.Response | None:
+        if sets(request, "cors"):
+            return s3_error(501, "NotImplemented")
+        if calls(request, "UpdateContinuousBackups"):
+            return dynamodb_error("UnknownOperationException")
+        return None
+
+    unsupported = {"unsupported CORS", "unsupported point-in-time recovery"}
+    async with in_front_of(endpoint, answer) as stores:
+        assert await stores.provision() == {"created bucket", "created table"} | unsupported
+        assert await stores.provision() == unsupported
+
+
+@pytest.mark.parametrize(
+    ("refused", "store"),
+    [
+        (lambda request: sets(request, "lifecycle"), "S3"),
+        (lambda request: calls(request, "CreateTable"), "DynamoDB"),
+        (lambda request: calls(request, "DescribeTable"), "DynamoDB"),
+        (lambda request: calls(request, "DescribeContinuousBackups"), "DynamoDB"),
+        (lambda request: request.method == "GET" and "encryption" in request.query, "S3"),
+        (lambda request: request.method == "PUT" and not request.query, "S3"),
+    ],
+)
+async def test_a_refusal_is_fatal_and_says_what_was_refused(
+    endpoint: str, refused: Callable[[web.Request], bool], store: str
+) -> None:
+    def answer(request: web.Request) -> web.Response | None:
+        if not refused(request):
+            return None
+        if "X-Amz-Target" in request.headers:
+            return dynamodb_error("AccessDeniedException")
+        return s3_error(403, "AccessDenied")
+
+    async with in_front_of(endpoint, answer) as stores:
+        with pytest.raises(StoreUnavailable) as unavailable:
+            await stores.provision()
+    assert unavailable.value.store == store
+    assert "AccessDenied" in unavailable.value.cause
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(
+            lambda request: s3_error(409, "OperationAborted") if sets(request, "cors") else None,
+            id="S3 is busy with another change",
+        ),
+        pytest.param(
+            lambda request: (
+                dynamodb_error("ContinuousBackupsUnavailableException")
+                if calls(request, "UpdateContinuousBackups")
+                else None
+            ),
+            id="the new table has no backups yet",
+        ),
+        pytest.param(
+            lambda request: (
+                dynamodb_error("ResourceNotFoundException")
+                if calls(request, "DescribeTable")
+                else None
+            ),
+            id="the new table is not known everywhere",
+        ),
+    ],
+)
+async def test_what_passes_by_itself_is_waited_for(endpoint: str, answer: Answer) -> None:
+    async with in_front_of(endpoint, once(answer)) as stores:
+        assert await stores.provision() == {"created bucket", "created table"}
+        await assert_whole(stores)
+
+
+async def test_stores_that_another_process_made_first_are_taken(endpoint: str) -> None:
+    def unseen(request: web.Request) -> web.Response | None:
+        return web.Response(status=404) if request.method == "HEAD" else None
+
+    def unknown(request: web.Request) -> web.Response | None:
+        missing = dynamodb_error("ResourceNotFoundException")
+        return missing if calls(request, "DescribeTable") else None
+
+    first_look, first_description = once(unseen), once(unknown)
+    async with (
+        opened(endpoint) as faster,
+        in_front_of(endpoint, lambda r: first_look(r) or first_description(r)) as stores,
+    ):
+        await faster.provision(stores.wanted)
+        assert await stores.provision() == set()
+
+
+async def test_an_index_is_added_once_the_table_is_free(endpoint: str) -> None:
+    def answer(request: web.Request) -> web.Response | None:
+        busy = dynamodb_error("LimitExceededException")
+        return busy if calls(request, "UpdateTable") else None
+
+    async with in_front_of(endpoint, once(answer)) as stores:
+        await stores.provision(without(stores.wanted, "TimelineIndex"))
+        assert await stores.provision() == {"created index TimelineIndex"}
+        await assert_whole(stores)
+
+
+async def test_an_index_that_is_refused_is_fatal(endpoint: str) -> None:
+    def answer(request: web.Request) -> web.Response | None:
+        refusal = dynamodb_error("ValidationException")
+        return refusal if calls(request, "UpdateTable") else None
+
+    async with in_front_of(endpoint, answer) as stores:
+        await stores.provision(without(stores.wanted, "TimelineIndex"))
+        with pytest.raises(StoreUnavailable) as unavailable:
+            await stores.provision()
+    assert "UpdateTable: ValidationException" in unavailable.value.cause
+
+
+async def test_an_index_that_another_process_adds_first_is_taken(endpoint: str) -> None:
+    def answer(request: web.Request) -> web.Response | None:
+        return stale.pop() if calls(request, "DescribeTable") and stale else None
+
+    stale: list[web.Response] = []
+    async with opened(endpoint) as faster, in_front_of(endpoint, answer) as stores:
+        await stores.provision(without(stores.wanted, "TimelineIndex"))
+        table = await stores.table()
+        before = {k: v for k, v in table.items() if k in SHAPE}
+        await faster.provision(stores.wanted)
+        # The looks before the attempt to add it show the table as it was.
+        stale += [web.json_response({"Table": before}) for _ in range(4)]
+        assert await stores.provision() == set()
+    assert not stale
+
+
+SHAPE = {"TableStatus", "KeySchema", "AttributeDefinitions", "GlobalSecondaryIndexes"}
+
+
+async def test_a_table_that_never_gets_ready_is_given_up(endpoint: str) -> None:
+    def answer(request: web.Request) -> web.Response | None:
+        key = [{"AttributeName": "image_id", "KeyType": "HASH"}]
+        table = {"TableStatus": "CREATING", "KeySchema": key, "AttributeDefinitions": []}
+        return web.json_response({"Table": table}) if calls(request, "DescribeTable") else None
+
+    async with in_front_of(endpoint, answer) as stores:
+        with pytest.raises(StoreUnavailable) as unavailable:
+            await stores.provision(patience=0.5)
+    assert "not ready after 0.5 s" in unavailable.value.cause
+
+
 async def assert_whole(stores: Stores) -> None:
     """Provisioning has nothing left to do, and the table takes items and lists them."""
     assert await stores.provision() == set()
@@ -351,8 +571,16 @@ async def assert_whole(stores: Stores) -> None:
     assert answer["Items"] == [item]
 
 
-def without(wanted: StoreDefinitions, index: str) -> StoreDefinitions:
+def without(wanted: StoreDefinitions, name: str) -> StoreDefinitions:
     (table,) = wanted.tables
-    kept = tuple(other for other in table.indexes if other.name != index)
+    kept = tuple(index for index in table.indexes if index.name != name)
     assert len(kept) == len(table.indexes) - 1
-    return replace(wanted, tables=(replace(table, indexes=kept),))
+    return with_indexes(wanted, *kept)
+
+
+def with_indexes(wanted: StoreDefinitions, *indexes: IndexDefinition) -> StoreDefinitions:
+    """The same with these indexes and the attributes that are then part of a key."""
+    (table,) = wanted.tables
+    keys = [table.key, *(index.key for index in indexes)]
+    used = {name: table.attributes[name] for key in keys for name in key.attributes}
+    return replace(wanted, tables=(replace(table, indexes=indexes, attributes=used),))

@@ -1,0 +1,1 @@
+"""LocalStack without Docker: functions run as processes, tables live in memory."""

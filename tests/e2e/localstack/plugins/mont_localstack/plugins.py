@@ -1,0 +1,25 @@
+"""The two plug-ins by their names; what they load is imported only once LocalStack asks for it."""
+
+from localstack.services.lambda_.invocation.plugins import RuntimeExecutorPlugin
+from localstack.services.plugins import Service, aws_provider
+
+
+class ProcessExecutorPlugin(RuntimeExecutorPlugin):
+    """Chosen by LAMBDA_RUNTIME_EXECUTOR=process."""
+
+    name = "process"
+
+    def load(self, *args: object, **kwargs: object) -> type:
+        """Return the executor's class, of which LocalStack makes one for each environment."""
+        from mont_localstack.executor import ProcessExecutor
+
+        return ProcessExecutor
+
+
+@aws_provider(api="dynamodb", name="memory")
+def dynamodb_memory() -> Service:
+    """Chosen by PROVIDER_OVERRIDE_DYNAMODB=memory: every call goes to moto, in this process."""
+    from localstack.services.moto import MotoFallbackDispatcher
+    from mont_localstack.dynamodb import MemoryDynamoDB
+
+    return Service.for_provider(MemoryDynamoDB(), dispatch_table_factory=MotoFallbackDispatcher)
