@@ -52,13 +52,16 @@ def serve(backend: str) -> None:
     from service.embedded import EmbeddedBackendFailed
     from service.errors import StoreUnavailable
     from service.serve import Backend, run
+    from service.storage.cloudformation import TemplateError
     from service.storage.provisioning import ProvisioningConflict
 
     settings = _settings()
     choice: dict[str, Backend] = {"auto": "auto", "embedded": "embedded", "aws": "aws"}
     try:
         asyncio.run(run(settings, choice[backend]))
-    except (EmbeddedBackendFailed, ProvisioningConflict, StoreUnavailable, OSError) as error:
+    except StoreUnavailable as error:
+        raise _Failure(f"{error.store}: {error.cause}") from error
+    except (EmbeddedBackendFailed, ProvisioningConflict, TemplateError, OSError) as error:
         raise _Failure(str(error)) from error
 
 
@@ -70,6 +73,7 @@ def provision() -> None:
     """
     from service.errors import StoreUnavailable
     from service.storage.clients import open_clients
+    from service.storage.cloudformation import TemplateError
     from service.storage.provisioning import Change, ProvisioningConflict
     from service.wiring import provision_stores
 
@@ -83,10 +87,10 @@ def provision() -> None:
         changes = asyncio.run(work())
     except StoreUnavailable as error:
         raise _Failure(f"{error.store}: {error.cause}") from error
-    except ProvisioningConflict as error:
+    except (ProvisioningConflict, TemplateError) as error:
         raise _Failure(str(error)) from error
     for change in changes:
-        click.echo(f"{change.kind:<12} {change.resource}: {change.what}")
+        click.echo(str(change))
     if not changes:
         click.echo("Nothing to change.")
 
