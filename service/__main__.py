@@ -72,10 +72,10 @@ def provision() -> None:
     Running it again changes nothing.
     """
     from service.errors import StoreUnavailable
+    from service.provisioning import provision_stores
     from service.storage.clients import open_clients
     from service.storage.cloudformation import TemplateError
     from service.storage.provisioning import Change, ProvisioningConflict
-    from service.wiring import provision_stores
 
     settings = _settings()
 

@@ -1,4 +1,4 @@
-"""The endpoints that serve documents about the API: OpenAPI, Swagger UI, metrics."""
+"""The endpoints that serve documents: OpenAPI and Swagger UI, and the means for more."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import PurePosixPath
 
 import orjson
 
-from service.endpoints import Call, Endpoint, EndpointFunction, Reply
+from service.endpoints import ENDPOINTS, NO_STORE, Call, Endpoint, EndpointFunction, Reply
 from service.etags import is_fresh
 from service.exchange import JSON
-from service.telemetry import METRICS_TYPE, Telemetry
+from service.schemas import Rules
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -59,25 +59,33 @@ def static_endpoint(path: str, content_type: str, read: Callable[[], bytes]) -> 
     return _document(path, serve)
 
 
-def document_endpoints(document: dict[str, object], telemetry: Telemetry) -> tuple[Endpoint, ...]:
-    """`/openapi.json`, `/docs` with its assets, and `/metrics`."""
+def document_endpoints(rules: Rules) -> tuple[Endpoint, ...]:
+    """`/openapi.json`, and `/docs` with its assets."""
 
-    async def metrics(call: Call[None, None]) -> Reply:
-        return Reply(
-            headers={"Content-Type": METRICS_TYPE, "Cache-Control": "no-store"},
-            body=telemetry.exposition(),
-        )
+    def openapi() -> bytes:
+        # Not needed before somebody asks, and slow to import where every start counts.
+        from service.openapi import build_document
+
+        return orjson.dumps(build_document(ENDPOINTS, rules))
 
     swagger = files("swagger_ui") / "static"
     docs = files("service") / "docs"
     return (
-        static_endpoint("/openapi.json", JSON, lambda: orjson.dumps(document)),
+        static_endpoint("/openapi.json", JSON, openapi),
         file_endpoint("/docs", docs / "index.html"),
         file_endpoint("/docs/start.js", docs / "start.js"),
         file_endpoint("/docs/swagger-ui-bundle.js", swagger / "swagger-ui-bundle.js"),
         file_endpoint("/docs/swagger-ui.css", swagger / "swagger-ui.css"),
-        _document("/metrics", metrics),
     )
+
+
+def live_endpoint(path: str, content_type: str, read: Callable[[], bytes]) -> Endpoint:
+    """An endpoint that serves what `read` returns at that moment."""
+
+    async def serve(call: Call[None, None]) -> Reply:
+        return Reply(headers={"Content-Type": content_type, **NO_STORE}, body=read())
+
+    return _document(path, serve)
 
 
 def _document(path: str, serve: EndpointFunction) -> Endpoint:

@@ -13,7 +13,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -36,7 +36,7 @@ from service.operations.desk import Desk
 from service.ratelimit import TokenBucket, limit_header
 from service.routing import Route, Router
 from service.schemas import RequestSchema, Rules
-from service.telemetry import Telemetry, request_id
+from service.telemetry import Answered, Observer, request_id
 
 # The longest body of any endpoint, every character escaped, is below 40 KB.
 MAX_BODY_BYTES = 64 * 1024
@@ -57,18 +57,18 @@ class Pipeline:
         endpoints: Iterable[Endpoint],
         desk: Desk,
         rules: Rules,
-        bucket: TokenBucket,
-        telemetry: Telemetry,
+        observers: Sequence[Observer],
         *,
+        bucket: TokenBucket | None,
         time_limit: float,
         allowed_origins: tuple[str, ...],
     ) -> None:
-        """`time_limit` in seconds: how long one request may take."""
+        """`bucket` is None where a gateway throttles. `time_limit` of one request, in seconds."""
         self._router = Router(endpoints)
         self._desk = desk
         self._loaders = _Loaders(rules)
         self._bucket = bucket
-        self._telemetry = telemetry
+        self._observers = observers
         self._time_limit = time_limit
         self._allowed_origins = allowed_origins
 
@@ -86,8 +86,8 @@ class Pipeline:
                 answer = self._options(request)
             else:
                 route = self._router.find(request.method, request.path)
-                if route.endpoint.limited:
-                    self._throttle(headers)
+                if route.endpoint.limited and self._bucket is not None:
+                    _throttle(self._bucket, headers)
                 async with asyncio.timeout(self._time_limit):
                     answer = await self._answer(request, route, this_id)
         except Exception as error:  # the one place where every error becomes an answer
@@ -98,7 +98,9 @@ class Pipeline:
             answer = ApiResponse(answer.status, _with_length(answer), b"")
         name = route.endpoint.name if route else _UNROUTED
         seconds = time.perf_counter() - started
-        self._telemetry.request_done(name, request.method, request.path, answer.status, seconds)
+        done = Answered(name, request.method, request.path, answer.status, seconds)
+        for observer in self._observers:
+            observer.answered(done)
         request_id.reset(token)
         return answer
 
@@ -114,13 +116,6 @@ class Pipeline:
         )
         reply = await endpoint.function(call)
         return _rendered(reply)
-
-    def _throttle(self, headers: dict[str, str]) -> None:
-        allowance = self._bucket.take()
-        headers["RateLimit-Policy"] = self._bucket.policy
-        headers["RateLimit"] = limit_header(allowance)
-        if not allowance.allowed:
-            raise Throttled(allowance.retry_after)
 
     def _options(self, request: ApiRequest) -> ApiResponse:
         allowed = ", ".join(self._router.allowed(request.path))
@@ -188,6 +183,14 @@ class _Loaders:
         if schema is None:
             schema = self._schemas[kind] = kind(self._rules)
         return schema
+
+
+def _throttle(bucket: TokenBucket, headers: dict[str, str]) -> None:
+    allowance = bucket.take()
+    headers["RateLimit-Policy"] = bucket.policy
+    headers["RateLimit"] = limit_header(allowance)
+    if not allowance.allowed:
+        raise Throttled(allowance.retry_after)
 
 
 def _flat(place: str, messages: object) -> Iterable[FieldError]:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import AsyncExitStack
+import time
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from typing import Literal
 
+from service.documents import live_endpoint
+from service.metrics import METRICS_TYPE, PrometheusMetrics
 from service.pages import page_endpoints
+from service.pipeline import Pipeline
+from service.provisioning import provision_stores
+from service.ratelimit import TokenBucket
 from service.settings import Settings
 from service.storage.clients import open_clients
 from service.web import listening, make_server
-from service.wiring import open_services, provision_stores
+from service.wiring import open_services
 
 Backend = Literal["auto", "embedded", "aws"]
 
@@ -30,7 +36,7 @@ async def run(settings: Settings, backend: Backend) -> None:
     async with AsyncExitStack() as stack:
         if embedded:
             settings = await _start_embedded(stack, settings)
-        pipeline = await stack.enter_async_context(open_services(settings, page_endpoints()))
+        pipeline = await stack.enter_async_context(open_standalone(settings))
         host, port = await stack.enter_async_context(
             listening(
                 make_server(pipeline), settings.host, settings.port, grace=settings.shutdown_grace
@@ -39,6 +45,19 @@ async def run(settings: Settings, backend: Backend) -> None:
         print(_banner(_base_url(host, port), settings, embedded), flush=True)
         await stop.wait()
         print("Stopping: requests under way get to finish.", flush=True)
+
+
+def open_standalone(settings: Settings) -> AbstractAsyncContextManager[Pipeline]:
+    """The services as this door offers them: throttled, with the page and Prometheus metrics."""
+    metrics = PrometheusMetrics()
+    return open_services(
+        settings,
+        bucket=TokenBucket(
+            settings.throttle_rate_limit, settings.throttle_burst_limit, time.monotonic
+        ),
+        observers=[metrics],
+        extra=[*page_endpoints(), live_endpoint("/metrics", METRICS_TYPE, metrics.exposition)],
+    )
 
 
 async def _start_embedded(stack: AsyncExitStack, settings: Settings) -> Settings:

@@ -1,22 +1,57 @@
-"""What operators see: one JSON log line a request, errors with the same id, Prometheus metrics."""
+"""What operators see of a request: one JSON log line, and whatever else its door observes.
+
+Every log line written while a request runs carries that request's id.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
 import orjson
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
-
-METRICS_TYPE = CONTENT_TYPE_LATEST
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 _access = logging.getLogger("service.access")
-_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One request, answered. `route` is the endpoint's name; `seconds` the time it took."""
+
+    route: str
+    method: str
+    path: str
+    status: int
+    seconds: float
+
+
+class Observer(Protocol):
+    """Whoever wants to know of every request."""
+
+    def answered(self, request: Answered) -> None:
+        """Take note of one request. Must not fail and not block."""
+        ...
+
+
+class AccessLog:
+    """Logs every request at INFO."""
+
+    def answered(self, request: Answered) -> None:
+        """See `Observer`."""
+        if _access.isEnabledFor(logging.INFO):
+            facts = {
+                "route": request.route,
+                "method": request.method,
+                "path": request.path,
+                "status": request.status,
+                "duration_ms": round(request.seconds * 1000, 3),
+            }
+            _access.info("request", extra={"facts": facts})
 
 
 class JsonFormatter(logging.Formatter):
@@ -46,41 +81,3 @@ def configure_logging(level: str) -> None:
     # botocore tells of every retry and credential look-up at INFO; those are ours to report.
     logging.getLogger("botocore").setLevel(max(logging.WARNING, logging.getLevelName(level)))
     logging.getLogger("aiobotocore").setLevel(max(logging.WARNING, logging.getLevelName(level)))
-
-
-class Telemetry:
-    """Counts and logs requests. One for each service, with a registry of its own."""
-
-    def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        self._requests = Counter(
-            "mont_requests",
-            "Requests answered, by endpoint, method and status.",
-            ["route", "method", "status"],
-            registry=self._registry,
-        )
-        self._seconds = Histogram(
-            "mont_request_duration_seconds",
-            "Time from the whole request read to the answer made, by endpoint.",
-            ["route"],
-            buckets=_BUCKETS,
-            registry=self._registry,
-        )
-
-    def request_done(self, route: str, method: str, path: str, status: int, seconds: float) -> None:
-        """Record one request. `route` is the endpoint's name: paths would make metrics endless."""
-        self._requests.labels(route, method, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
-        if _access.isEnabledFor(logging.INFO):
-            facts = {
-                "route": route,
-                "method": method,
-                "path": path,
-                "status": status,
-                "duration_ms": round(seconds * 1000, 3),
-            }
-            _access.info("request", extra={"facts": facts})
-
-    def exposition(self) -> bytes:
-        """All metrics in Prometheus' text format."""
-        return generate_latest(self._registry)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -12,26 +11,27 @@ from service import naming
 from service.cursor import CursorSealer
 from service.documents import document_endpoints
 from service.endpoints import ENDPOINTS, Endpoint
-from service.openapi import build_document
 from service.operations.desk import Desk
 from service.pipeline import Pipeline
 from service.ports import ImageObjects, ImageRecords
 from service.ratelimit import TokenBucket
 from service.schemas import Rules
 from service.settings import Settings
-from service.storage.clients import Clients, open_clients
+from service.storage.clients import open_clients
 from service.storage.dynamodb import DynamoDBImageRecords, Names
-from service.storage.provisioning import Change, provision
 from service.storage.s3 import S3ImageObjects
-from service.storage.template import load_template, template_path
-from service.telemetry import Telemetry
+from service.telemetry import AccessLog, Observer
 
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, extra: Iterable[Endpoint] = ()
+    settings: Settings,
+    *,
+    bucket: TokenBucket | None = None,
+    observers: Sequence[Observer] = (),
+    extra: Sequence[Endpoint] = (),
 ) -> AsyncIterator[Pipeline]:
-    """A pipeline on the stores that the settings name. `extra` endpoints are a door's own."""
+    """A pipeline on the stores that the settings name, with what a door adds to it."""
     async with open_clients(settings) as clients:
         yield build_pipeline(
             settings,
@@ -39,7 +39,9 @@ async def open_services(
             DynamoDBImageRecords(
                 clients.dynamodb, Names(settings.dynamodb_table_name, settings.dynamodb_gsi_name)
             ),
-            extra,
+            bucket=bucket,
+            observers=observers,
+            extra=extra,
         )
 
 
@@ -47,11 +49,17 @@ def build_pipeline(
     settings: Settings,
     objects: ImageObjects,
     records: ImageRecords,
-    extra: Iterable[Endpoint] = (),
+    *,
+    bucket: TokenBucket | None = None,
+    observers: Sequence[Observer] = (),
+    extra: Sequence[Endpoint] = (),
 ) -> Pipeline:
-    """A pipeline on any pair of stores."""
+    """A pipeline on any pair of stores.
+
+    `bucket` throttles, where no gateway in front does; `observers` see every request beside the
+    access log; `extra` are endpoints of one door only.
+    """
     rules = rules_of(settings)
-    telemetry = Telemetry()
     desk = Desk(
         objects=objects,
         records=records,
@@ -61,34 +69,14 @@ def build_pipeline(
         upload_expiry=settings.s3_presigned_url_expiry_upload,
         download_expiry=settings.s3_presigned_url_expiry_download,
     )
-    document = build_document(ENDPOINTS, rules)
     return Pipeline(
-        [*ENDPOINTS, *document_endpoints(document, telemetry), *extra],
+        [*ENDPOINTS, *document_endpoints(rules), *extra],
         desk,
         rules,
-        TokenBucket(settings.throttle_rate_limit, settings.throttle_burst_limit, time.monotonic),
-        telemetry,
+        [AccessLog(), *observers],
+        bucket=bucket,
         time_limit=settings.request_time_limit,
         allowed_origins=settings.cors_allow_origins,
-    )
-
-
-async def provision_stores(clients: Clients, settings: Settings) -> list[Change]:
-    """Make the bucket and the table of `config/data.yaml` under the names in the settings.
-
-    Returns what had to be changed. Raises ProvisioningConflict, StoreUnavailable.
-    """
-    stores = load_template(
-        template_path(),
-        {
-            "BucketName": settings.s3_bucket_name,
-            "TableName": settings.dynamodb_table_name,
-            "UserIndexName": settings.dynamodb_gsi_name,
-            "CorsAllowedOrigins": ",".join(settings.cors_allow_origins),
-        },
-    )
-    return await provision(
-        clients.s3, clients.dynamodb, stores.bucket, stores.tables, settings.aws_region
     )
 
 

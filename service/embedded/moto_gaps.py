@@ -10,6 +10,8 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlparse
 from weakref import WeakKeyDictionary
 
+from moto.core.model import StructureShape
+from moto.core.serialize import BaseJSONSerializer
 from moto.dynamodb.exceptions import ConditionalCheckFailed
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
@@ -26,6 +28,7 @@ def close_gaps() -> None:
     """Replace the methods, in this process; call it once, before the first request."""
     _forget_items()
     _speed_up_query()
+    _speed_up_answers()
     _honour_copy_preconditions()
 
 
@@ -150,6 +153,34 @@ def _table_of(table: Table, items: list[Item]) -> Table:
         else:
             smaller.items[item.hash_key] = item
     return smaller
+
+
+def _speed_up_answers() -> None:
+    """Write the one member that a DynamoDB attribute value has; moto looks for all ten.
+
+    It looks by several spellings each, which took 80% of the time of a Query.
+    """
+    serialize_structure = BaseJSONSerializer._serialize_type_structure
+
+    def serialize_present_member(
+        self: BaseJSONSerializer, serialized: Any, value: Any, shape: StructureShape, key: str
+    ) -> None:
+        if (
+            shape.name != "AttributeValue"
+            or not isinstance(value, dict)
+            or len(value) != 1
+            or not key
+        ):
+            serialize_structure(self, serialized, value, shape, key)
+            return
+        ((kind, content),) = value.items()
+        member: dict[str, Any] = {}
+        self._serialize(member, content, shape.members[kind], kind)
+        serialized[key] = member
+
+    BaseJSONSerializer._serialize_type_structure = (  # type: ignore[method-assign]
+        serialize_present_member
+    )
 
 
 # --- S3: the preconditions of CopyObject ----------------------------------------------------------
