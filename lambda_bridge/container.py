@@ -1,0 +1,43 @@
+"""One Lambda container: one event loop, one set of clients, one event at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+from contextlib import AsyncExitStack
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+
+from lambda_bridge.observation import EmfObserver
+from lambda_bridge.resolver import build_resolver
+from service.endpoints import ENDPOINTS
+from service.settings import load_settings
+from service.wiring import open_services
+
+
+class Container:
+    """Answers events for as long as the process lives.
+
+    The loop lives as long, because the clients are bound to it; Lambda ends both with the process.
+    """
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner()
+        self._held_open = AsyncExitStack()
+        self._resolver: APIGatewayRestResolver | None = None
+
+    def answer(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
+        """API Gateway's answer to a completed event."""
+        # Without a context of its own, an event would see the context variables of the one before.
+        return self._runner.run(self._resolve(event, context), context=contextvars.copy_context())
+
+    async def _resolve(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
+        if self._resolver is None:
+            # API Gateway throttles before anything gets here, for all containers together.
+            pipeline = await self._held_open.enter_async_context(
+                open_services(load_settings(os.environ), observers=[EmfObserver()])
+            )
+            self._resolver = build_resolver(ENDPOINTS, pipeline)
+        return await self._resolver.resolve_async(event, context)
