@@ -16,12 +16,12 @@ from threading import Thread
 from typing import TypeVar
 from uuid import uuid4
 
+from service.provisioning import provision_stores
 from service.settings import Settings
 from service.storage.clients import Clients, open_clients
 from service.storage.dynamodb import DynamoDBImageRecords, Names
 from service.storage.tables import provision_table
 from service.storage.template import load_template, template_path
-from service.wiring import provision_stores
 
 T = TypeVar("T")
 
@@ -98,6 +98,9 @@ async def provisioned_table(settings: Settings) -> AsyncIterator[DynamoDBImageRe
     names = {
         "TableName": settings.dynamodb_table_name,
         "UserIndexName": settings.dynamodb_gsi_name,
+        # Younger than DynamoDB Local's last release in a package.
+        "DeletionProtection": "false",
+        "PointInTimeRecovery": "false",
     }
     async with open_clients(settings) as clients:
         for table in load_template(template_path(), names).tables:

@@ -1,0 +1,1 @@
+"""Makers and fakes that several suites use."""
