@@ -25,11 +25,11 @@ def main() -> int:
         print(f"cannot listen on port {port}: {error}", file=sys.stderr)
         return EXIT_PORT_TAKEN
     try:
-        from service.embedded.server import open_server
+        from service.embedded.server import moto_server
     except ImportError as error:
         print(error, file=sys.stderr)
         return EXIT_NOT_INSTALLED
-    server = open_server(listener)
+    server = moto_server(listener)
     _announce(listener.getsockname()[1])
     server.serve_forever()
     return 0

@@ -34,6 +34,7 @@ class IndexKeys:
 
     @property
     def required(self) -> tuple[str, ...]:
+        """What an item must have to be in the index."""
         return (self.hash_attr, *self.sort_attrs)
 
 
@@ -77,7 +78,9 @@ class _Partition:
         at = bisect_left(self.keys, key)
         del self.keys[at], self.items[at]
 
-    def span(self, comparison: str | None, values: list[TypedValue]) -> tuple[int, int]:
+    def span(  # noqa: PLR0911  # one for each comparison
+        self, comparison: str | None, values: list[TypedValue]
+    ) -> tuple[int, int]:
         """Return where the items whose range key compares as wanted begin and end."""
         if comparison is None:
             return 0, len(self.keys)

@@ -30,6 +30,7 @@ def close_gaps() -> None:
     _speed_up_query()
     _speed_up_answers()
     _honour_copy_preconditions()
+    _complete_form_answers()
 
 
 def _forget_items() -> None:
@@ -42,7 +43,7 @@ def _forget_items() -> None:
         return object.__new__(cls)
 
     for model in (Item, Table):
-        model.__new__ = untracked  # type: ignore[method-assign,assignment]
+        model.__new__ = untracked  # type: ignore[method-assign]
 
 
 # --- DynamoDB: a Query that touches only the items of its answer ---------------------------------
@@ -77,8 +78,9 @@ def _speed_up_query() -> None:
 
     def delete_in_order(self: Table, *args: Any, **kwargs: Any) -> Item | None:
         item = delete(self, *args, **kwargs)
-        for order in _orders.get(self, {}).values() if item is not None else ():
-            order.remove(item)
+        if item is not None:
+            for order in _orders.get(self, {}).values():
+                order.remove(item)
         return item
 
     def update_in_order(self: DynamoDBBackend, table_name: str, *args: Any, **kwargs: Any) -> Item:
@@ -136,22 +138,24 @@ def _window(
 
 
 def _items_of(table: Table) -> Iterator[Item]:
+    # Under each hash value: the item, or where there is a range key, items by range value.
+    held: Any
     for held in list(table.items.values()):
-        # Under each hash value: items by range value, or where there is none, just the item.
-        if isinstance(held, dict):
+        if table.has_range_key:
             yield from held.values()
         else:
             yield held
 
 
 def _table_of(table: Table, items: list[Item]) -> Table:
-    smaller = copy.copy(table)
-    smaller.items = {}
+    held: Any = {}
     for item in items:
         if table.has_range_key:
-            smaller.items.setdefault(item.hash_key, {})[item.range_key] = item
+            held.setdefault(item.hash_key, {})[item.range_key] = item
         else:
-            smaller.items[item.hash_key] = item
+            held[item.hash_key] = item
+    smaller = copy.copy(table)
+    smaller.items = held
     return smaller
 
 
@@ -212,3 +216,21 @@ def _copy_source(response: S3Response) -> Any:
 
 def _same_etag(one: str, other: str) -> bool:
     return one.strip('"') == other.strip('"')
+
+
+# --- S3: what a browser learns from its upload ----------------------------------------------------
+
+
+def _complete_form_answers() -> None:
+    """Give the answer to a form upload its ETag and the CORS headers of the bucket."""
+    post = S3Response._bucket_response_post
+
+    def post_with_headers(self: S3Response, request: Any, bucket_name: str) -> Any:
+        answer = post(self, request, bucket_name)
+        uploaded = self.querystring.get("key")
+        if uploaded and (key := self.backend.get_object(bucket_name, uploaded[0])) is not None:
+            status, headers, body = answer
+            return status, {**headers, **self._get_cors_headers_other(), "ETag": key.etag}, body
+        return answer
+
+    S3Response._bucket_response_post = post_with_headers  # type: ignore[method-assign]

@@ -3,12 +3,14 @@
 It decides how bytes reach moto and nothing of what moto answers (see moto_gaps for that).
 """
 
+from __future__ import annotations
+
 import socket
 import threading
 import traceback
 from collections.abc import Callable
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
@@ -21,6 +23,9 @@ from werkzeug.test import run_wsgi_app
 
 from service.embedded.moto_gaps import close_gaps
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
 _BODILESS = (204, 304)
 
 # moto reads, checks a condition and writes without any lock, on live objects. One lock around
@@ -30,12 +35,17 @@ _BODILESS = (204, 304)
 _one_at_a_time = threading.Lock()
 
 
-def open_server(listener: socket.socket) -> BaseWSGIServer:
-    """Return a moto server on this listening socket, its gaps closed and its first call warm."""
+def moto_server(listener: socket.socket) -> BaseWSGIServer:
+    """Return a server of moto on this listening socket, its gaps closed, ready at once."""
     close_gaps()
     app = DomainDispatcherApplication(create_backend_app)
     for service in ("s3", "dynamodb"):
-        app.app_instances[service] = create_backend_app(service)  # type: ignore[arg-type]
+        app.app_instances[service] = create_backend_app(service)
+    return http_server(listener, app)
+
+
+def http_server(listener: socket.socket, app: WSGIApplication) -> BaseWSGIServer:
+    """Return a server of this application: a thread for each connection, one request at a time."""
     host, port = listener.getsockname()
     return make_server(
         host, port, app, threaded=True, request_handler=_Handler, fd=listener.fileno()
@@ -69,7 +79,12 @@ class _Handler(MotoRequestHandler):
         if environ.get("wsgi.input_terminated"):  # chunked
             read: Callable[[], bytes] = environ["wsgi.input"].read
             return read()
-        return self.rfile.read(int(environ.get("CONTENT_LENGTH") or 0))
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:
+            # Or moto would store the half of an upload that its sender gave up.
+            raise ConnectionError("the client left before the end of its request")
+        return body
 
     def _send(self, status: str, headers: Headers, body: bytes) -> None:
         code, _, reason = status.partition(" ")

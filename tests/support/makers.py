@@ -102,8 +102,13 @@ class World:
         file = file or real_image()
         ticket = await request_upload(
             self.desk,
-            RequestUpload(user_id, said.pop("filename", file.filename), file.content_type,
-                          said.pop("file_size", file.size), **said),
+            RequestUpload(
+                user_id,
+                said.pop("filename", file.filename),
+                file.content_type,
+                said.pop("file_size", file.size),
+                **said,
+            ),
             None,
         )
         return CompleteUpload(ticket.image_id, user_id), ticket.form

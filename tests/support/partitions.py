@@ -46,9 +46,7 @@ class FakeIndex:
             ]
             evaluated = ahead[: min(rows, self.most)]
             self.reads.append(len(evaluated))
-            stopped = len(ahead) > len(evaluated) or (
-                len(evaluated) == rows and not self.tells_end
-            )
+            stopped = len(ahead) > len(evaluated) or (len(evaluated) == rows and not self.tells_end)
             return Chunk(
                 [image for _, image in evaluated if self.tag is None or self.tag in image.tags],
                 len(evaluated),
