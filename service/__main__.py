@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import orjson
@@ -15,6 +17,10 @@ from service.openapi import build_document
 from service.settings import Settings, SettingsInvalid, load_settings
 from service.telemetry import configure_logging
 from service.wiring import rules_of
+
+if TYPE_CHECKING:
+    from service.deployment.deploy import Wish
+    from service.deployment.package import Platform
 
 
 class _Failure(click.ClickException):
@@ -100,6 +106,135 @@ def openapi() -> None:
     """Print the OpenAPI document."""
     document = build_document(ENDPOINTS, rules_of(_settings()))
     click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+
+
+_PLATFORM = click.Choice(["arm64", "x86_64", "local"])
+
+
+@main.command()
+@click.option(
+    "--platform",
+    type=_PLATFORM,
+    default="arm64",
+    show_default=True,
+    help="Processor of the functions; local: this interpreter on this machine.",
+)
+@click.option("--python", help="Version of the functions' Python.  [default: 3.13]")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where the zip goes.  [default: build/mont-lambda-PLATFORM.zip]",
+)
+def package(platform: Platform, python: str | None, output: Path | None) -> None:
+    """Build the zip that Lambda runs. Same input, same bytes."""
+    click.echo(_build_package(platform, python, output))
+
+
+@main.command()
+@click.option("--stack", default="mont", show_default=True, help="Beginning of the stacks' names.")
+@click.option("--stage", default="dev", show_default=True, help="Stage of the API.")
+@click.option(
+    "--zip",
+    "package",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A package built before.  [default: one built now]",
+)
+@click.option(
+    "--platform",
+    type=_PLATFORM,
+    help="As of `mont package`.  [default: arm64; this machine's for an emulator on it]",
+)
+@click.option(
+    "--data",
+    type=click.Choice(["stack", "existing"]),
+    default="stack",
+    show_default=True,
+    help="Where images live: in a stack of our own, or in a bucket and a table that exist.",
+)
+@click.option(
+    "--parameter",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter of config/data.yaml or config/api.yaml.",
+)
+def deploy(
+    stack: str,
+    stage: str,
+    package: Path | None,
+    platform: Platform | None,
+    data: str,
+    parameters: tuple[str, ...],
+) -> None:
+    """Deploy to AWS, or to AWS_ENDPOINT_URL; again to update. Prints the base URL.
+
+    Progress goes to standard error, so that BASE=$(mont deploy) works. Settings of the environment
+    become parameters of the stacks.
+    """
+    from service.deployment.deploy import Wish, check_parameters, is_on_this_machine
+    from service.deployment.failure import DeploymentFailed
+    from service.deployment.package import architecture_of, own_architecture
+    from service.errors import StoreUnavailable
+
+    settings = _settings()
+    if platform is None:
+        here = is_on_this_machine(settings.aws_endpoint_url)
+        platform = own_architecture() if here else "arm64"
+    try:
+        wish = Wish(
+            stack=stack,
+            stage=stage,
+            architecture=architecture_of(platform),
+            existing_data=data == "existing",
+            parameters=_pairs(parameters),
+        )
+        check_parameters(wish.parameters)
+        if package is None:
+            click.echo("Building the package", err=True)
+            package = _build_package(platform, None, None)
+        click.echo(asyncio.run(_deploy(settings, wish, package)))
+    except StoreUnavailable as error:
+        raise _Failure(f"{error.store}: {error.cause}") from error
+    except DeploymentFailed as error:
+        raise _Failure(str(error)) from error
+
+
+async def _deploy(settings: Settings, wish: Wish, package: Path) -> str:
+    from service.deployment.deploy import open_deployment
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    async with open_deployment(settings, os.environ, wish, say) as deployment:
+        return await deployment.deploy_api(await deployment.deploy_data(), package)
+
+
+def _build_package(platform: Platform, python: str | None, output: Path | None) -> Path:
+    from service.deployment.package import PackagingFailed, build_package, target_for
+
+    target = target_for(platform, python)
+    try:
+        built = build_package(target, output or Path("build", f"mont-lambda-{platform}.zip"))
+    except PackagingFailed as error:
+        raise _Failure(str(error)) from error
+    click.echo(f"{built.path}: {built.size / 1e6:.1f} MB, sha256 {built.sha256}", err=True)
+    if not built.compiled:
+        click.echo(
+            f"There is no Python {target.python} here to compile it with, so it is without "
+            "bytecode and starts more slowly. Put one on the PATH and build again.",
+            err=True,
+        )
+    return built.path
+
+
+def _pairs(arguments: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{argument!r} is not NAME=VALUE", param_hint="--parameter")
+        pairs[name] = value
+    return pairs
 
 
 def _settings() -> Settings:

@@ -33,7 +33,7 @@ class MontError(Exception):
     """Something went wrong."""
 
     def __str__(self) -> str:
-        return super().__str__() or (self.__doc__ or "").strip()
+        return super().__str__() or " ".join((self.__doc__ or "").split())
 
 
 @dataclass(frozen=True, slots=True)

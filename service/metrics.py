@@ -9,6 +9,7 @@ from service.telemetry import Answered
 
 METRICS_TYPE = CONTENT_TYPE_LATEST
 
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
@@ -33,7 +34,8 @@ class PrometheusMetrics:
 
     def answered(self, request: Answered) -> None:
         """See `telemetry.Observer`. Never by path: paths would make metrics without end."""
-        self._requests.labels(request.route, request.method, str(request.status)).inc()
+        method = request.method if request.method in _METHODS else "other"
+        self._requests.labels(request.route, method, str(request.status)).inc()
         self._seconds.labels(request.route).observe(request.seconds)
 
     def exposition(self) -> bytes:

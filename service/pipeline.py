@@ -95,7 +95,7 @@ class Pipeline:
         answer.headers.update(headers)
         self._allow_origin(request, answer)
         if request.method == "HEAD":
-            answer = ApiResponse(answer.status, _with_length(answer), b"")
+            answer = _without_body(answer)
         name = route.endpoint.name if route else _UNROUTED
         seconds = time.perf_counter() - started
         done = Answered(name, request.method, request.path, answer.status, seconds)
@@ -246,6 +246,8 @@ def _rendered(reply: Reply) -> ApiResponse:
     return ApiResponse(reply.status, headers, orjson.dumps(reply.document))
 
 
-def _with_length(answer: ApiResponse) -> dict[str, str]:
-    """Headers that tell how long the body is that a HEAD does not get."""
-    return {**answer.headers, "Content-Length": str(len(answer.body))}
+def _without_body(answer: ApiResponse) -> ApiResponse:
+    """The answer to HEAD: the same, and how long the body would have been."""
+    if answer.status != 304:
+        answer.headers["Content-Length"] = str(len(answer.body))
+    return ApiResponse(answer.status, answer.headers)

@@ -42,7 +42,11 @@ def _integer(lowest: int, highest: int) -> Callable[[str], int]:
 
 def _url(text: str) -> str:
     parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+    try:
+        sound = parts.hostname and parts.port != 0 and not (parts.query or parts.fragment)
+    except ValueError:  # a port that is no port
+        sound = False
+    if parts.scheme not in {"http", "https"} or not sound:
         raise ValueError("must be an http:// or https:// address")
     return text.rstrip("/")
 
@@ -220,7 +224,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
             shown = "" if "SECRET" in name else f" (it is {text!r})"
             problems.append(f"  {name} {error}{shown}")
     settings = Settings(**values)
-    if not problems and settings.default_page_size > settings.max_page_size:
+    if settings.default_page_size > settings.max_page_size:
         problems.append("  DEFAULT_PAGE_SIZE must not be larger than MAX_PAGE_SIZE")
     if problems:
         raise SettingsInvalid(problems)

@@ -5,6 +5,7 @@ Every log line written while a request runs carries that request's id.
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from contextvars import ContextVar
@@ -70,7 +71,10 @@ class JsonFormatter(logging.Formatter):
         line |= getattr(record, "facts", {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        try:
+            return orjson.dumps(line, default=str).decode()
+        except TypeError:  # text that no UTF-8 can say, such as a path with a lone surrogate
+            return json.dumps(line, default=str)
 
 
 def configure_logging(level: str) -> None:

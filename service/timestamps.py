@@ -84,6 +84,8 @@ def _span(text: str) -> tuple[str, str]:
 def _zone(offset: str | None) -> timezone:
     if offset is None or offset in "Zz":
         return UTC
+    if int(offset[-2:]) > 59:
+        raise ValueError("offset minutes must be in 0..59")
     minutes = int(offset[1:3]) * 60 + int(offset[-2:])
     return timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes))
 

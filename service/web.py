@@ -101,12 +101,12 @@ async def _read(request: web.BaseRequest) -> tuple[ApiRequest, MontError | None]
     if request.body_exists:
         try:
             async with asyncio.timeout(_BODY_SECONDS):
-                body = await request.read()
+                body = await _body(request)
         except web.HTTPRequestEntityTooLarge:
             refusal = BodyTooLarge()
         except TimeoutError:
             refusal = BodyTooSlow()
-        except web.RequestPayloadError:
+        except (web.RequestPayloadError, ConnectionError):
             refusal = MalformedMessage()
     url = request.rel_url
     neutral = ApiRequest(
@@ -117,6 +117,17 @@ async def _read(request: web.BaseRequest) -> tuple[ApiRequest, MontError | None]
         body=body,
     )
     return neutral, refusal
+
+
+async def _body(request: web.BaseRequest) -> bytes:
+    if (length := request.content_length or 0) > MAX_BODY_BYTES:
+        raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, length)
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        # A client that asks first would hold its body back until it gives up waiting.
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # Not part of the answer, which has not begun.
+        request.writer.output_size = 0
+    return await request.read()
 
 
 def _write(answer: ApiResponse) -> web.Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from marshmallow import ValidationError, fields, validate
@@ -60,6 +60,24 @@ class QueryCount(fields.Integer):
         if not re.fullmatch(r"\d{1,9}", str(value), re.ASCII):
             raise self.make_error("invalid", input=value)
         return int(value)
+
+
+class Instant(fields.String):
+    """A date or time, turned into the first or last instant that it includes."""
+
+    def __init__(self, bound: Callable[[str], str], **keywords: Any) -> None:
+        """`bound` is `timestamps.earliest` or `timestamps.latest`."""
+        self._bound = bound
+        super().__init__(**keywords)
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **keywords: Any
+    ) -> str:
+        text = super()._deserialize(value, attr, data, **keywords)
+        try:
+            return self._bound(text or "")
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
 
 
 def tags_field(**keywords: Any) -> fields.List[str]:

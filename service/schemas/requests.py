@@ -21,6 +21,7 @@ from service.schemas.fields import (
     LONGEST_TAG,
     Count,
     ImageId,
+    Instant,
     QueryCount,
     UserId,
     description_field,
@@ -105,18 +106,20 @@ class ListQuery(RequestSchema):
     """The query of GET /images."""
 
     user_id = UserId(metadata={"description": "Only this user's images."})
-    start_date = fields.String(
+    start_date = Instant(
+        timestamps.earliest,
         metadata={
             "description": "The earliest, as ISO 8601 date or time; UTC unless it has an offset.",
             "example": "2026-01-01",
-        }
+        },
     )
-    end_date = fields.String(
+    end_date = Instant(
+        timestamps.latest,
         metadata={
             "description": "The latest, inclusive: a date includes its whole day, "
             "a time to the second that whole second.",
             "example": "2026-02-13",
-        }
+        },
     )
     limit = QueryCount(metadata={"description": "Images on the page."})
     next_token = fields.String(
@@ -142,19 +145,9 @@ class ListQuery(RequestSchema):
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> ListImages:
         """The operation's own request."""
-        problems: dict[str, list[str]] = {}
-        bounds: dict[str, str | None] = {"start_date": None, "end_date": None}
-        for name, bound in (("start_date", timestamps.earliest), ("end_date", timestamps.latest)):
-            if name in data:
-                try:
-                    bounds[name] = bound(data[name])
-                except ValueError as error:
-                    problems[name] = [str(error)]
-        start, end = bounds["start_date"], bounds["end_date"]
+        start, end = data.get("start_date"), data.get("end_date")
         if start is not None and end is not None and start > end:
-            problems["end_date"] = ["Must not be before start_date."]
-        if problems:
-            raise ValidationError(problems)
+            raise ValidationError("Must not be before start_date.", "end_date")
         selection = Selection(data.get("user_id"), start, end, data.get("tag"), data["order"])
         return ListImages(selection, data["limit"], data.get("next_token"))
 

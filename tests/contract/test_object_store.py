@@ -86,9 +86,7 @@ async def test_promotion_copies_bytes_under_the_type_given_and_leaves_the_declar
     await bucket.upload(form, b"bytes")
     staged = await bucket.objects.read_head(source, 16)
     assert staged is not None
-    assert await bucket.objects.promote(
-        source, target, etag=staged.etag, content_type="image/webp"
-    )
+    assert await bucket.objects.promote(source, target, etag=staged.etag, content_type="image/webp")
     final = await bucket.objects.read_head(target, 16)
     assert final is not None
     assert (final.head, final.content_type, final.metadata) == (b"bytes", "image/webp", {})

@@ -79,9 +79,7 @@ async def walk(
     records: ImageRecords, selection: Selection, limits: list[int], expected: list[Image]
 ) -> None:
     """Go through all pages and hold each against what must stand there."""
-    ordered = sorted(
-        expected, key=lambda image: image.position, reverse=selection.order == "desc"
-    )
+    ordered = sorted(expected, key=lambda image: image.position, reverse=selection.order == "desc")
     after: Position | None = None
     seen = 0
     for limit in cycle(limits):
@@ -175,7 +173,9 @@ async def test_a_page_goes_on_behind_an_image_that_was_deleted(
     records: ImageRecords, order: Order
 ) -> None:
     user_id = f"user-{uuid4().hex}"
-    shown = await fill(records, [Made(n % 2, "sea", False) for n in range(6)], own_second(), [user_id])
+    shown = await fill(
+        records, [Made(n % 2, "sea", False) for n in range(6)], own_second(), [user_id]
+    )
     ordered = sorted(shown, key=lambda image: image.position, reverse=order == "desc")
     selection = Selection(user_id=user_id, order=order)
     page = await records.page(selection, None, 3)
@@ -206,7 +206,9 @@ async def test_images_made_while_paging_do_not_disturb_what_was_there(
     ordered = sorted(shown, key=lambda image: image.position, reverse=True)
     selection = Selection(user_id=user_id)
     page = await records.page(selection, None, 2)
-    newer = replace(an_image(user_id=user_id), upload_timestamp=timestamps.to_text(second + timedelta(1)))
+    newer = replace(
+        an_image(user_id=user_id), upload_timestamp=timestamps.to_text(second + timedelta(1))
+    )
     await records.create(newer)
     rest = await records.page(selection, page.next, 2)
     assert (page.images + rest.images, rest.next) == (tuple(ordered), None)
