@@ -1,10 +1,11 @@
 # One command a task. `make` alone lists them.
 PYTHON ?= python3
+PLATFORM ?= arm64
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format build clean
+.PHONY: help run test check format build package clean image
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +29,9 @@ build: .venv/.installed-check ## Build the wheel, install it in an empty environ
 	rm -rf build/wheel
 	$(BIN)/python -m build --quiet --wheel --outdir build/wheel
 	$(BIN)/python tests/try_wheel.py build/wheel
+
+package: .venv/.installed-run ## Build the zip that Lambda runs (PLATFORM: arm64, x86_64 or local)
+	@$(BIN)/mont package --platform $(PLATFORM)
 
 clean: ## Remove everything that the other commands made
 	rm -rf .venv build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

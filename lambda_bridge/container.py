@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import os
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -23,7 +23,9 @@ class Container:
     The loop lives as long, because the clients are bound to it; Lambda ends both with the process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        """`environment` holds the settings; they are read when the first event comes."""
+        self._environment = environment
         self._runner = asyncio.Runner()
         self._held_open = AsyncExitStack()
         self._resolver: APIGatewayRestResolver | None = None
@@ -33,11 +35,16 @@ class Container:
         # Without a context of its own, an event would see the context variables of the one before.
         return self._runner.run(self._resolve(event, context), context=contextvars.copy_context())
 
+    def close(self) -> None:
+        """End the clients and the loop. Lambda does not ask for it: it ends the process."""
+        self._runner.run(self._held_open.aclose())
+        self._runner.close()
+
     async def _resolve(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         if self._resolver is None:
             # API Gateway throttles before anything gets here, for all containers together.
             pipeline = await self._held_open.enter_async_context(
-                open_services(load_settings(os.environ), observers=[EmfObserver()])
+                open_services(load_settings(self._environment), observers=[EmfObserver()])
             )
             self._resolver = build_resolver(ENDPOINTS, pipeline)
         return await self._resolver.resolve_async(event, context)

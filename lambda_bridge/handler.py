@@ -1,52 +1,19 @@
-"""The entry points: one function for each of the five core calls, and one for all the rest.
-
-All are the same package and answer any endpoint; their permissions differ. Which one an event
-reaches is API Gateway's business; the name only says what an event without method and path means.
-"""
+"""The entry points that Lambda calls by name. Importing this makes this process a container."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import os
 
 from lambda_bridge.container import Container
-from lambda_bridge.events import ID_HEADER, completed
-from lambda_bridge.observation import join_service_logs, logger, metrics
-from service.endpoints import ENDPOINTS
+from lambda_bridge.functions import entry_of
+from lambda_bridge.observation import join_service_logs
 
-Entry = Callable[[Mapping[str, Any], Any], dict[str, Any]]
-
-FUNCTIONS: dict[str, str] = {
-    "upload_presigned_url": "upload_url",
-    "complete_upload": "complete",
-    "list_images": "list_images",
-    "get_image_presigned_url": "download_url",
-    "delete_image": "delete_image",
-    "image_api": "livez",
-}
-"""Function name -> the endpoint that an event without method and path is for."""
-
-_container = Container()
 join_service_logs()
+_container = Container(os.environ)
 
-
-def _entry(function: str) -> Entry:
-    endpoint = next(each for each in ENDPOINTS if each.name == FUNCTIONS[function])
-
-    @metrics.log_metrics(capture_cold_start_metric=True)
-    @logger.inject_lambda_context
-    def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        whole = completed(event, endpoint, context.aws_request_id)
-        logger.set_correlation_id(whole["headers"][ID_HEADER])
-        return _container.answer(whole, context)
-
-    entry: Entry = handle
-    return entry
-
-
-upload_presigned_url = _entry("upload_presigned_url")
-complete_upload = _entry("complete_upload")
-list_images = _entry("list_images")
-get_image_presigned_url = _entry("get_image_presigned_url")
-delete_image = _entry("delete_image")
-image_api = _entry("image_api")
+upload_presigned_url = entry_of("upload_presigned_url", _container)
+complete_upload = entry_of("complete_upload", _container)
+list_images = entry_of("list_images", _container)
+get_image_presigned_url = entry_of("get_image_presigned_url", _container)
+delete_image = entry_of("delete_image", _container)
+image_api = entry_of("image_api", _container)

@@ -132,7 +132,7 @@ def package(platform: Platform, python: str | None, output: Path | None) -> None
 
 @main.command()
 @click.option("--stack", default="mont", show_default=True, help="Beginning of the stacks' names.")
-@click.option("--stage", default="dev", show_default=True, help="Stage of the API.")
+@click.option("--stage", help="Stage of the API.  [default: dev, or the one deployed before]")
 @click.option(
     "--zip",
     "package",
@@ -160,7 +160,7 @@ def package(platform: Platform, python: str | None, output: Path | None) -> None
 )
 def deploy(
     stack: str,
-    stage: str,
+    stage: str | None,
     package: Path | None,
     platform: Platform | None,
     data: str,
@@ -192,14 +192,14 @@ def deploy(
         if package is None:
             click.echo("Building the package", err=True)
             package = _build_package(platform, None, None)
-        click.echo(asyncio.run(_deploy(settings, wish, package)))
+        click.echo(asyncio.run(_deploy(settings, wish, package.read_bytes())))
     except StoreUnavailable as error:
         raise _Failure(f"{error.store}: {error.cause}") from error
     except DeploymentFailed as error:
         raise _Failure(str(error)) from error
 
 
-async def _deploy(settings: Settings, wish: Wish, package: Path) -> str:
+async def _deploy(settings: Settings, wish: Wish, package: bytes) -> str:
     from service.deployment.deploy import open_deployment
 
     def say(line: str) -> None:

@@ -13,7 +13,7 @@ from marshmallow import Schema
 
 from service import errors, problems, schemas
 from service.errors import FieldError, InvalidFields, MontError
-from service.etags import etag_of, is_fresh, required_revision
+from service.etags import etag_of, is_fresh, required_revisions
 from service.model import Disposition
 from service.operations import images, listing, uploading
 from service.operations.desk import Desk
@@ -128,9 +128,11 @@ async def get_image(call: Call[None, None]) -> Reply:
 
 async def edit_image(call: Call[schemas.EditImage, None]) -> Reply:
     """Edit one image."""
-    revision = required_revision(call.headers.get("if-match"))
+    revisions = required_revisions(call.headers.get("if-match"))
     change = call.body
-    image = await images.edit_image(call.desk, call.image_id, change.user_id, change.edit, revision)
+    image = await images.edit_image(
+        call.desk, call.image_id, change.user_id, change.edit, revisions
+    )
     return Reply(
         image_document(image),
         headers={"ETag": etag_of(image), "Cache-Control": "private, no-cache"},

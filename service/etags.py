@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 
 from service import timestamps
 from service.errors import RevisionMismatch
 from service.model import Image, Revision
 
+# A client holds one state of an image, or a few; a store's condition cannot grow without end.
+_MOST_TAGS = 20
 _TAG = re.compile(r'"(\d{1,9})-([0-9a-f]{1,16})"', re.ASCII)
 
 
@@ -16,21 +20,25 @@ def etag_of(image: Image) -> str:
     return f'"{image.revision}-{timestamps.to_micros(image.upload_timestamp):x}"'
 
 
-def required_revision(if_match: str | None) -> Revision | None:
-    """The revision that `If-Match` asks for; None when it asks for none in particular.
+def required_revisions(if_match: str | None) -> tuple[Revision, ...] | None:
+    """The revisions of which `If-Match` asks for one; None when any will do.
 
-    Raises RevisionMismatch for what can never match: another kind of tag, or a weak one. Of a
-    list the first tag of ours counts: a client holds one state of an image.
+    Raises RevisionMismatch where none can ever match: other kinds of tag, or weak ones.
     """
     if if_match is None or if_match.strip() == "*":
         return None
+    revisions = tuple(_revisions(if_match))
+    if not revisions:
+        raise RevisionMismatch
+    return revisions[:_MOST_TAGS]
+
+
+def _revisions(if_match: str) -> Iterator[Revision]:
     for each in if_match.split(","):
         if match := _TAG.fullmatch(each.strip()):
-            try:
-                return Revision(timestamps.from_micros(int(match[2], 16)), int(match[1]))
-            except OverflowError:
-                continue
-    raise RevisionMismatch
+            # A number too large for the calendar is a tag that we never gave out.
+            with suppress(OverflowError):
+                yield Revision(timestamps.from_micros(int(match[2], 16)), int(match[1]))
 
 
 def is_fresh(if_none_match: str | None, etag: str) -> bool:

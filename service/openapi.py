@@ -60,7 +60,7 @@ def _operation(endpoint: Endpoint, rules: Rules, converter: OpenAPIConverter) ->
         "summary": endpoint.summary,
         "tags": ["images" if endpoint.limited else "health"],
         "parameters": _parameters(endpoint, rules, converter),
-        "responses": {"200": _success(endpoint), **_failures(endpoint)},
+        "responses": {"200": _success(endpoint), **_unchanged(endpoint), **_failures(endpoint)},
     }
     if endpoint.body is not None:
         operation["requestBody"] = {
@@ -108,6 +108,12 @@ _HEADERS = {
 
 def _success(endpoint: Endpoint) -> dict[str, Any]:
     return {"description": "As asked.", "content": {JSON: {"schema": endpoint.answer}}}
+
+
+def _unchanged(endpoint: Endpoint) -> dict[str, Any]:
+    if "If-None-Match" not in _HEADERS.get(endpoint.name, {}):
+        return {}
+    return {"304": {"description": "As `If-None-Match` has it already."}}
 
 
 def _failures(endpoint: Endpoint) -> dict[str, Any]:

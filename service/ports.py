@@ -100,11 +100,16 @@ class ImageRecords(Protocol):
         ...
 
     async def edit(
-        self, image_id: str, user_id: str, edit: Edit, *, revision: Revision | None
+        self,
+        image_id: str,
+        user_id: str,
+        edit: Edit,
+        *,
+        revisions: tuple[Revision, ...] | None,
     ) -> Image:
         """Change a completed image of this user and return it as it now is.
 
-        `revision` is the state to change, None for any. Raises ImageMissing, NotOwner,
+        It has to be in one of these states; None is any. Raises ImageMissing, NotOwner,
         RevisionMismatch.
         """
         ...

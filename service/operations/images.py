@@ -45,10 +45,14 @@ async def find_image(desk: Desk, image_id: str) -> Image:
 
 
 async def edit_image(
-    desk: Desk, image_id: str, user_id: str, edit: Edit, revision: Revision | None
+    desk: Desk,
+    image_id: str,
+    user_id: str,
+    edit: Edit,
+    revisions: tuple[Revision, ...] | None,
 ) -> Image:
     """Change tags or description. Raises ImageMissing, NotOwner, RevisionMismatch."""
-    return await desk.records.edit(image_id, user_id, edit, revision=revision)
+    return await desk.records.edit(image_id, user_id, edit, revisions=revisions)
 
 
 async def link_download(desk: Desk, image_id: str, disposition: Disposition) -> DownloadLink:

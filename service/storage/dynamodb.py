@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -114,7 +115,12 @@ class DynamoDBImageRecords:
         return found
 
     async def edit(
-        self, image_id: str, user_id: str, edit: Edit, *, revision: Revision | None
+        self,
+        image_id: str,
+        user_id: str,
+        edit: Edit,
+        *,
+        revisions: tuple[Revision, ...] | None,
     ) -> Image:
         """See `ports.ImageRecords`."""
         condition = "user_id = :user AND #status = :completed"
@@ -133,10 +139,13 @@ class DynamoDBImageRecords:
         elif edit.description is not KEEP:
             sets.append("description = :description")
             values[":description"] = {"S": edit.description}
-        if revision is not None:
-            condition += " AND revision = :revision AND upload_timestamp = :instant"
-            values[":revision"] = {"N": str(revision.number)}
-            values[":instant"] = {"S": revision.upload_timestamp}
+        if revisions is not None:
+            states = []
+            for index, each in enumerate(revisions):
+                states.append(f"revision = :r{index} AND upload_timestamp = :i{index}")
+                values[f":r{index}"] = {"N": str(each.number)}
+                values[f":i{index}"] = {"S": each.upload_timestamp}
+            condition += f" AND ({' OR '.join(states)})"
         with translated(_STORE):
             try:
                 answer = await self._client.update_item(
@@ -156,13 +165,15 @@ class DynamoDBImageRecords:
 
     async def mark_deleting(self, image_id: str, user_id: str, since: str) -> Image:
         """See `ports.ImageRecords`."""
+        # A first try can arrive and its answer not: this tells our own mark from another's.
+        mark = {"S": uuid.uuid4().hex}
         with translated(_STORE):
             try:
                 answer = await self._client.update_item(
                     TableName=self._names.table,
                     Key=_key(image_id),
                     UpdateExpression=(
-                        "SET #status = :deleting, deleting_since = :since, "
+                        "SET #status = :deleting, deleting_since = :since, deleting_mark = :mark, "
                         "deleting_shard = :shard, completed_at = upload_timestamp "
                         "REMOVE upload_timestamp, timeline_shard"
                     ),
@@ -173,6 +184,7 @@ class DynamoDBImageRecords:
                         ":completed": {"S": COMPLETED},
                         ":deleting": {"S": DELETING},
                         ":since": {"S": since},
+                        ":mark": mark,
                         ":shard": {"N": str(timeline_shard(image_id))},
                     },
                     ReturnValues="ALL_OLD",
@@ -180,8 +192,7 @@ class DynamoDBImageRecords:
                 )
             except ClientError as error:
                 item = await self._item_in_place(error, image_id)
-                if item is not None and item.get("deleting_since") == {"S": since}:
-                    # Our own mark: the first try arrived, its answer did not.
+                if item is not None and item.get("deleting_mark") == mark:
                     return from_item(item)
                 _refuse_others(None if item is None else from_item(item), user_id)
                 # Completed anew between our two calls: what this call meant to delete is gone.

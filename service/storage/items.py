@@ -6,6 +6,7 @@ timeline_shard    N   hash of TimelineIndex: spreads new images over its partiti
 upload_timestamp  S   range of both; gone while deleting, which takes the item off both
 deleting_shard    N   hash of DeletingIndex, there only while deleting
 deleting_since    S   its range
+deleting_mark     S   which call marked it, there only while deleting
 completed_at      S   upload_timestamp as it was, there only while deleting
 the rest              filename, content_type, file_size, s3_key, etag, width, height,
                       tags (L of S), description, status, revision

@@ -124,11 +124,17 @@ class MemoryImageRecords:
         return {each: self._images[each] for each in image_ids if each in self._images}
 
     async def edit(
-        self, image_id: str, user_id: str, edit: Edit, *, revision: Revision | None
+        self,
+        image_id: str,
+        user_id: str,
+        edit: Edit,
+        *,
+        revisions: tuple[Revision, ...] | None,
     ) -> Image:
         """See `ports.ImageRecords`."""
         image = self._owned(image_id, user_id)
-        if revision not in (None, Revision(image.upload_timestamp, image.revision)):
+        state = Revision(image.upload_timestamp, image.revision)
+        if revisions is not None and state not in revisions:
             raise RevisionMismatch
         self._images[image_id] = image = replace(
             image,

@@ -32,7 +32,7 @@ RECORD_CALLS: dict[str, Callable[[ImageRecords], Awaitable[object]]] = {
     "create": lambda records: records.create(an_image()),
     "find": lambda records: records.find(str(uuid4())),
     "find_many": lambda records: records.find_many([str(uuid4())]),
-    "edit": lambda records: records.edit(str(uuid4()), "a", Edit(tags=()), revision=None),
+    "edit": lambda records: records.edit(str(uuid4()), "a", Edit(tags=()), revisions=None),
     "mark_deleting": lambda records: records.mark_deleting(str(uuid4()), "a", "2026"),
     "remove": lambda records: records.remove(str(uuid4())),
     "page of a user": lambda records: records.page(Selection(user_id="a"), None, 10),

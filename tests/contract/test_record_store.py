@@ -141,7 +141,7 @@ async def test_an_edit_changes_what_it_names_and_counts(
 ) -> None:
     image = an_image()
     await records.create(image)
-    edited = await records.edit(image.image_id, image.user_id, edit, revision=None)
+    edited = await records.edit(image.image_id, image.user_id, edit, revisions=None)
     assert edited == replace(image, revision=2, **expected)
     assert await records.find(image.image_id) == edited
     page = await records.page(Selection(user_id=image.user_id), None, 10)
@@ -157,10 +157,12 @@ async def test_an_empty_description_is_not_the_same_as_none(
     await records.create(image)
     assert await records.find(image.image_id) == image
     cleared = await records.edit(
-        image.image_id, image.user_id, Edit(description=None), revision=None
+        image.image_id, image.user_id, Edit(description=None), revisions=None
     )
     assert cleared.description is None
-    emptied = await records.edit(image.image_id, image.user_id, Edit(description=""), revision=None)
+    emptied = await records.edit(
+        image.image_id, image.user_id, Edit(description=""), revisions=None
+    )
     assert emptied.description == ""
 
 
@@ -168,7 +170,7 @@ async def test_clearing_a_description_that_is_not_there_is_fine(records: ImageRe
     image = an_image(description=None)
     await records.create(image)
     edited = await records.edit(
-        image.image_id, image.user_id, Edit(description=None), revision=None
+        image.image_id, image.user_id, Edit(description=None), revisions=None
     )
     assert edited.description is None
 
@@ -177,11 +179,13 @@ async def test_an_edit_of_the_state_it_names_is_made_once(records: ImageRecords)
     image = an_image()
     await records.create(image)
     first = Revision(image.upload_timestamp, 1)
-    await records.edit(image.image_id, image.user_id, Edit(tags=("x",)), revision=first)
+    await records.edit(image.image_id, image.user_id, Edit(tags=("x",)), revisions=(first,))
     with pytest.raises(RevisionMismatch):
-        await records.edit(image.image_id, image.user_id, Edit(tags=("y",)), revision=first)
+        await records.edit(image.image_id, image.user_id, Edit(tags=("y",)), revisions=(first,))
     second = Revision(image.upload_timestamp, 2)
-    edited = await records.edit(image.image_id, image.user_id, Edit(tags=("z",)), revision=second)
+    edited = await records.edit(
+        image.image_id, image.user_id, Edit(tags=("z",)), revisions=(second,)
+    )
     assert (edited.tags, edited.revision) == (("z",), 3)
 
 
@@ -190,7 +194,7 @@ async def test_the_revision_of_another_instant_does_not_match(records: ImageReco
     await records.create(image)
     with pytest.raises(RevisionMismatch):
         await records.edit(
-            image.image_id, image.user_id, Edit(tags=()), revision=Revision(LATER, 1)
+            image.image_id, image.user_id, Edit(tags=()), revisions=(Revision(LATER, 1),)
         )
     assert await records.find(image.image_id) == image
 
@@ -204,7 +208,7 @@ async def test_of_ten_edits_of_one_state_exactly_one_is_made(records: ImageRecor
                 image.image_id,
                 image.user_id,
                 Edit(description=str(n)),
-                revision=Revision(NOON, 1),
+                revisions=(Revision(NOON, 1),),
             )
             for n in range(10)
         ),
@@ -216,18 +220,26 @@ async def test_of_ten_edits_of_one_state_exactly_one_is_made(records: ImageRecor
 
 async def test_nothing_missing_can_be_edited(records: ImageRecords) -> None:
     with pytest.raises(ImageMissing) as failure:
-        await records.edit(str(uuid4()), "a", Edit(tags=()), revision=None)
+        await records.edit(str(uuid4()), "a", Edit(tags=()), revisions=None)
     assert not isinstance(failure.value, DeletionPending)
 
 
-@pytest.mark.parametrize("revision", [None, Revision(NOON, 1), Revision(LATER, 7)])
+async def test_one_matching_state_of_several_is_enough(records: ImageRecords) -> None:
+    image = an_image()
+    await records.create(image)
+    states = (Revision(LATER, 1), Revision(NOON, 7), Revision(image.upload_timestamp, 1))
+    edited = await records.edit(image.image_id, image.user_id, Edit(tags=()), revisions=states)
+    assert edited.revision == 2
+
+
+@pytest.mark.parametrize("revisions", [None, (Revision(NOON, 1),), (Revision(LATER, 7),)])
 async def test_nobody_elses_image_can_be_edited(
-    records: ImageRecords, revision: Revision | None
+    records: ImageRecords, revisions: tuple[Revision, ...] | None
 ) -> None:
     image = an_image()
     await records.create(image)
     with pytest.raises(NotOwner):
-        await records.edit(image.image_id, "somebody-else", Edit(tags=()), revision=revision)
+        await records.edit(image.image_id, "somebody-else", Edit(tags=()), revisions=revisions)
     assert await records.find(image.image_id) == image
 
 
@@ -237,7 +249,7 @@ async def test_nothing_that_is_being_deleted_can_be_edited(records: ImageRecords
     await records.mark_deleting(image.image_id, image.user_id, LATER)
     for user_id in (image.user_id, "somebody-else"):
         with pytest.raises(ImageMissing):
-            await records.edit(image.image_id, user_id, Edit(tags=()), revision=None)
+            await records.edit(image.image_id, user_id, Edit(tags=()), revisions=None)
 
 
 async def test_a_marked_image_is_found_but_in_no_list(records: ImageRecords) -> None:

@@ -558,7 +558,9 @@ def test_a_page_touches_only_what_it_answers() -> None:
         return Item(DynamoType(attributes["id"]), None, attributes)
 
     order = KeyOrder(IndexKeys("shard", "at", ("at", "id")), map(item, range(3000)))
-    page = order.window(DynamoType({"N": "0"}), "<", [DynamoType({"S": "m000050"})], None, False, 10)
+    page = order.window(
+        DynamoType({"N": "0"}), "<", [DynamoType({"S": "m000050"})], None, False, 10
+    )
     # Ten that it answers, and the one after them that tells whether more follow.
     assert [each.attrs["id"].value for each in page] == [f"{n}" for n in range(49, 38, -1)]
 

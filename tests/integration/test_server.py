@@ -164,16 +164,18 @@ async def test_dead_stores_are_503_and_the_process_is_alive():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         endpoint = f"http://127.0.0.1:{taken.getsockname()[1]}"
     environment = {"AWS_ENDPOINT_URL": endpoint}
-    async with running_server("--backend", "aws", environment=environment) as running:
-        async with aiohttp.ClientSession() as browser:
-            api = HttpApi(browser, running.url)
-            assert (await api.request("GET", "/livez")).status == 200
-            ready = await api.request("GET", "/readyz")
-            ready.problem(503, "store-unavailable")
-            listed = await api.request("GET", "/images")
-            listed.problem(503, "store-unavailable")
-            assert int(listed.headers["Retry-After"]) > 0
-            assert endpoint not in str(listed.body)
+    async with (
+        running_server("--backend", "aws", environment=environment) as running,
+        aiohttp.ClientSession() as browser,
+    ):
+        api = HttpApi(browser, running.url)
+        assert (await api.request("GET", "/livez")).status == 200
+        ready = await api.request("GET", "/readyz")
+        ready.problem(503, "store-unavailable")
+        listed = await api.request("GET", "/images")
+        listed.problem(503, "store-unavailable")
+        assert int(listed.headers["Retry-After"]) > 0
+        assert endpoint not in str(listed.body)
 
 
 async def test_wrong_settings_stop_the_start_with_all_problems():

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import fields
 from pathlib import Path
 from threading import Thread
 from typing import TypeVar
@@ -46,6 +47,16 @@ def random_settings(endpoint: str) -> Settings:
         throttle_rate_limit=1_000_000,
         throttle_burst_limit=1_000_000,
     )
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The environment that `load_settings` makes these settings of."""
+    values = {each.metadata["name"]: getattr(settings, each.name) for each in fields(settings)}
+    return {
+        name: ",".join(value) if isinstance(value, tuple) else str(value)
+        for name, value in values.items()
+        if value is not None
+    }
 
 
 @contextmanager

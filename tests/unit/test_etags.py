@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from service import timestamps
 from service.errors import RevisionMismatch
-from service.etags import etag_of, is_fresh, required_revision
+from service.etags import etag_of, is_fresh, required_revisions
 from service.model import Revision
 from tests.support.makers import NOON, an_image
 
@@ -15,7 +15,7 @@ from tests.support.makers import NOON, an_image
 def test_a_tag_leads_back_to_its_revision(number: int, micros: int) -> None:
     instant = timestamps.from_micros(micros)
     tag = etag_of(an_image(revision=number, upload_timestamp=instant))
-    assert required_revision(tag) == Revision(instant, number)
+    assert required_revisions(tag) == (Revision(instant, number),)
     assert is_fresh(tag, tag)
 
 
@@ -30,12 +30,19 @@ def test_an_edit_and_a_new_upload_of_the_same_id_change_the_tag() -> None:
 
 @pytest.mark.parametrize("anything", [None, "*", " * "])
 def test_a_request_may_leave_the_revision_open(anything: str | None) -> None:
-    assert required_revision(anything) is None
+    assert required_revisions(anything) is None
 
 
-def test_the_first_tag_of_ours_in_a_list_counts() -> None:
-    mine = etag_of(an_image(revision=3))
-    assert required_revision(f'"other", {mine} , "1-1"') == Revision(NOON, 3)
+def test_any_tag_of_ours_in_a_list_will_do() -> None:
+    tags = [etag_of(an_image(revision=number)) for number in (3, 5)]
+    wanted = required_revisions(f'"other", {tags[0]} , W/"1-1",{tags[1]}')
+    assert wanted == (Revision(NOON, 3), Revision(NOON, 5))
+
+
+def test_a_list_without_end_makes_no_condition_without_end() -> None:
+    wanted = required_revisions(", ".join([etag_of(an_image())] * 500))
+    assert wanted is not None
+    assert len(wanted) == 20
 
 
 @pytest.mark.parametrize(
@@ -45,13 +52,13 @@ def test_the_first_tag_of_ours_in_a_list_counts() -> None:
 )  # fmt: skip
 def test_what_can_never_match_is_a_mismatch(tag: str) -> None:
     with pytest.raises(RevisionMismatch):
-        required_revision(tag)
+        required_revisions(tag)
 
 
 @given(st.text(max_size=40))
 def test_no_header_makes_reading_fail_otherwise(text: str) -> None:
     try:
-        assert required_revision(text) is None or '"' in text
+        assert required_revisions(text) is None or '"' in text
     except RevisionMismatch:
         assert text.strip() != "*"
 

@@ -1,0 +1,5 @@
+"""What goes wrong with a deployment."""
+
+
+class DeploymentFailed(Exception):
+    """The deployment cannot be done. The message says why, and what to do where that is known."""
