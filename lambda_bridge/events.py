@@ -58,7 +58,11 @@ def _path(event: Event, endpoint: Endpoint) -> str:
     Built from the resource that API Gateway matched: `path` itself begins with the base path
     under a custom domain.
     """
-    resource = event.get("resource") or ("" if event.get("path") else endpoint.path)
+    sent = event.get("path") or ""
+    resource = event.get("resource") or ("" if sent else endpoint.path)
+    if sent.endswith("/") and not resource.endswith(("/", "{proxy+}")):
+        # API Gateway takes it for the path without; here as on every door it is another one.
+        resource += "/"
     parameters = event.get("pathParameters") or {}
     if "{proxy+}" in resource:
         return resource.replace("{proxy+}", str(parameters.get("proxy", "")))
@@ -66,7 +70,7 @@ def _path(event: Event, endpoint: Endpoint) -> str:
         # Left as it is where encoded already; a slash in it must not become a path part.
         image_id = quote(str(parameters.get("image_id", "")), safe="%")
         return resource.replace(IMAGE_ID, image_id)
-    return str(resource or event["path"])
+    return str(resource or sent)
 
 
 def _headers(event: Event) -> dict[str, str]:

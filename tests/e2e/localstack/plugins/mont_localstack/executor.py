@@ -44,7 +44,8 @@ class ProcessExecutor(RuntimeExecutor):
         LocalStack sets the time limit and calls `stop` from another thread when it has passed.
         Raises StatusErrorException with Lambda's error document when the function cannot load.
         """
-        code = str(self.function_version.config.code.get_unzipped_code_location())
+        archive = self.function_version.config.code
+        code = str(archive.get_unzipped_code_location())  # type: ignore[no-untyped-call]
         self._environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         self._environment |= {
             # The code folder is read-only on AWS.
@@ -70,25 +71,18 @@ class ProcessExecutor(RuntimeExecutor):
 
     def invoke(self, payload: dict[str, str]) -> InvocationResult:
         """Hand one event to the process and wait for its answer, its error or its time limit."""
-        seconds = self.function_version.config.timeout
-        event = Invocation(
-            request_id=payload["invoke-id"],
-            function_arn=payload["invoked-function-arn"],
-            trace_id=payload["trace-id"],
-            deadline_ms=int((time.time() + seconds) * 1000),
-            payload=payload["payload"].encode(),
-        )
+        request_id = payload["invoke-id"]
         log_start = self._log_size()
         started = time.perf_counter()
         try:
-            outcome = self._running_sandbox().invoke(event, seconds)
+            sandbox = self._running_sandbox()
+            started = time.perf_counter()
+            outcome = self._answered(sandbox, payload)
         except InitFailed as error:
             outcome = Outcome(error.document, is_error=True)
-        except TimedOut:
-            outcome = self._timed_out(event, seconds)
         milliseconds = (time.perf_counter() - started) * 1000
-        logs = self._framed(event.request_id, self._log_from(log_start), milliseconds)
-        return InvocationResult(event.request_id, outcome.document, outcome.is_error, logs)
+        logs = self._framed(request_id, self._log_from(log_start), milliseconds)
+        return InvocationResult(request_id, outcome.document, outcome.is_error, logs)
 
     def get_logs(self) -> str:
         """Return all that this environment's processes wrote."""
@@ -109,7 +103,7 @@ class ProcessExecutor(RuntimeExecutor):
     @classmethod
     def prepare_version(cls, function_version: FunctionVersion) -> None:
         """Unzip the code once for all environments of the version."""
-        function_version.config.code.prepare_for_execution()
+        function_version.config.code.prepare_for_execution()  # type: ignore[no-untyped-call]
 
     @classmethod
     def cleanup_version(cls, function_version: FunctionVersion) -> None:
@@ -134,9 +128,19 @@ class ProcessExecutor(RuntimeExecutor):
         self._sandbox.wait_until_ready()
         self._init_report = f"\tInit Duration: {(time.perf_counter() - started) * 1000:.2f} ms\t"
 
-    def _timed_out(self, event: Invocation, seconds: int) -> Outcome:
-        assert self._sandbox is not None
-        self._sandbox.kill()
+    def _answered(self, sandbox: Sandbox, payload: dict[str, str]) -> Outcome:
+        seconds = self.function_version.config.timeout
+        event = Invocation(
+            request_id=payload["invoke-id"],
+            function_arn=payload["invoked-function-arn"],
+            trace_id=payload["trace-id"],
+            deadline_ms=int((time.time() + seconds) * 1000),
+            payload=payload["payload"].encode(),
+        )
+        try:
+            return sandbox.invoke(event, seconds)
+        except TimedOut:
+            sandbox.kill()
         message = f"Task timed out after {seconds:.2f} seconds"
         moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
         with self._log.open("a") as log:

@@ -1,5 +1,6 @@
-"""The two plug-ins by their names; what they load is imported only once LocalStack asks for it."""
+"""The plug-ins by their names; what they load is imported only once LocalStack asks for it."""
 
+from localstack.runtime import hooks
 from localstack.services.lambda_.invocation.plugins import RuntimeExecutorPlugin
 from localstack.services.plugins import Service, aws_provider
 
@@ -16,10 +17,19 @@ class ProcessExecutorPlugin(RuntimeExecutorPlugin):
         return ProcessExecutor
 
 
-@aws_provider(api="dynamodb", name="memory")
+@aws_provider(api="dynamodb", name="memory")  # type: ignore[untyped-decorator]
 def dynamodb_memory() -> Service:
     """Chosen by PROVIDER_OVERRIDE_DYNAMODB=memory: every call goes to moto, in this process."""
     from localstack.services.moto import MotoFallbackDispatcher
+
     from mont_localstack.dynamodb import MemoryDynamoDB
 
     return Service.for_provider(MemoryDynamoDB(), dispatch_table_factory=MotoFallbackDispatcher)
+
+
+@hooks.on_infra_start()  # type: ignore[untyped-decorator]
+def verified_forms() -> None:
+    """Always on: S3 verifies the signatures of browser forms."""
+    from mont_localstack.s3 import verify_forms
+
+    verify_forms()
