@@ -1,8 +1,13 @@
-"""What all suites share: how hypothesis searches."""
+"""What all suites share: how hypothesis searches, and one LocalStack."""
 
 import os
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 
+import pytest
 from hypothesis import settings
+
+from tests.e2e.localstack.harness import Endpoint, LocalStackUnavailable, running_localstack
 
 # On a build machine the same examples every time; elsewhere new ones on every run.
 _ON_CI = os.environ.get("CI") == "true"
@@ -15,3 +20,29 @@ settings.register_profile(
     print_blob=True,
 )
 settings.load_profile("mont")
+
+
+@pytest.fixture(scope="session")
+def localstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    """A running LocalStack, shared: tests name what they create so that they do not meet."""
+    with ExitStack() as stack:
+        workdir = tmp_path_factory.mktemp("localstack")
+        try:
+            endpoint = stack.enter_context(running_localstack(workdir))
+        except LocalStackUnavailable as reason:
+            if os.environ.get("CI"):  # there a skip would hide that nothing was tested
+                raise
+            pytest.skip(f"LocalStack cannot be installed: {reason}")
+        yield endpoint
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the end of LocalStack's log with a test that failed on it, and where the rest is."""
+    report = yield
+    endpoint = getattr(item, "funcargs", {}).get("localstack")
+    if report.failed and isinstance(endpoint, Endpoint):
+        report.sections.append((f"LocalStack: {endpoint.log}", endpoint.last_lines()))
+    return report

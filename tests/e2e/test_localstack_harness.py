@@ -15,9 +15,10 @@ from typing import Any
 import aiobotocore
 import pytest
 from aiohttp import ClientSession
-from localstack.harness import Endpoint
-from localstack.sample.deployment import HANDLER_FILE, Deployed, client, invoke, zipped
 from yarl import URL
+
+from tests.e2e.localstack.harness import Endpoint
+from tests.e2e.localstack.sample.deployment import HANDLER_FILE, Deployed, client, invoke, zipped
 
 
 async def _echoed(http: ClientSession, url: str, **request: Any) -> dict[str, Any]:
@@ -182,7 +183,7 @@ async def test_what_a_function_writes_is_in_its_log_group(
 _RUN = """
 import sys
 from pathlib import Path
-from localstack.harness import running_localstack
+from tests.e2e.localstack.harness import running_localstack
 
 with running_localstack(Path(sys.argv[1])) as endpoint:
     print(endpoint.url, flush=True)
@@ -194,7 +195,7 @@ with running_localstack(Path(sys.argv[1])) as endpoint:
 def other_localstack(localstack: Endpoint, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
         [sys.executable, "-c", _RUN, str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -12,9 +12,10 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from aiohttp import ClientSession, FormData
 from botocore.exceptions import ClientError
-from localstack.harness import Endpoint
-from localstack.sample.deployment import Deployed, client, invoke
 from yarl import URL
+
+from tests.e2e.localstack.harness import Endpoint
+from tests.e2e.localstack.sample.deployment import Deployed, client, invoke
 
 _SIZE = 1000
 

@@ -17,7 +17,11 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from localstack.environments import Environments, LocalStackUnavailable, ready_environments
+from tests.e2e.localstack.environments import (
+    Environments,
+    LocalStackUnavailable,
+    ready_environments,
+)
 
 __all__ = ["Endpoint", "LocalStackFailed", "LocalStackUnavailable", "running_localstack"]
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
-from localstack.harness import Endpoint
+
+from tests.e2e.localstack.harness import Endpoint
 
 HANDLER_FILE = Path(__file__).with_name("sample.py")
 TEMPLATE_FILE = Path(__file__).with_name("template.yaml")
