@@ -59,18 +59,16 @@ def _path(event: Event, endpoint: Endpoint) -> str:
     under a custom domain.
     """
     sent = event.get("path") or ""
-    resource = event.get("resource") or ("" if sent else endpoint.path)
-    if sent.endswith("/") and not resource.endswith(("/", "{proxy+}")):
-        # API Gateway takes it for the path without; here as on every door it is another one.
-        resource += "/"
+    path = str(event.get("resource") or ("" if sent else endpoint.path) or sent)
     parameters = event.get("pathParameters") or {}
-    if "{proxy+}" in resource:
-        return resource.replace("{proxy+}", str(parameters.get("proxy", "")))
-    if IMAGE_ID in resource:
+    path = path.replace("{proxy+}", str(parameters.get("proxy", "")))
+    if IMAGE_ID in path:
         # Left as it is where encoded already; a slash in it must not become a path part.
-        image_id = quote(str(parameters.get("image_id", "")), safe="%")
-        return resource.replace(IMAGE_ID, image_id)
-    return str(resource or sent)
+        path = path.replace(IMAGE_ID, quote(str(parameters.get("image_id", "")), safe="%"))
+    if sent.endswith("/") and not path.endswith("/"):
+        # API Gateway takes it for the path without; here as on every door it is another one.
+        path += "/"
+    return path
 
 
 def _headers(event: Event) -> dict[str, str]:

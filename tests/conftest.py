@@ -1,6 +1,8 @@
 """What all suites share: how hypothesis searches, and one LocalStack."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 
@@ -8,6 +10,9 @@ import pytest
 from hypothesis import settings
 
 from tests.e2e.localstack.harness import Endpoint, LocalStackUnavailable, running_localstack
+from tests.support.server import clean_environment
+
+_DEPLOY_SECONDS = 300
 
 # On a build machine the same examples every time; elsewhere new ones on every run.
 _ON_CI = os.environ.get("CI") == "true"
@@ -34,6 +39,22 @@ def localstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
                 raise
             pytest.skip(f"LocalStack cannot be installed: {reason}")
         yield endpoint
+
+
+@pytest.fixture(scope="session")
+def gateway(localstack: Endpoint) -> str:
+    """The base URL of the API, deployed to LocalStack by the command that users deploy with."""
+    deployed = subprocess.run(
+        [sys.executable, "-m", "service", "deploy", "--platform", "local"],
+        env=clean_environment(**localstack.environment()),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=_DEPLOY_SECONDS,
+        check=False,
+    )
+    assert deployed.returncode == 0, deployed.stdout
+    return deployed.stdout.split()[-1]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -16,7 +16,7 @@ from service.serve import open_standalone
 from service.settings import Settings
 from service.web import listening, make_server
 from tests.support.api import Api, HttpApi
-from tests.support.doors import DIFFERENCES
+from tests.support.doors import difference
 from tests.support.gateway import BridgeApi, Lambda
 from tests.support.stores import environment_of, held_open, provisioned, random_settings
 
@@ -72,14 +72,12 @@ def functions(stores: Settings) -> Iterator[Lambda]:
     container.close()
 
 
-@pytest.fixture(params=["aiohttp", "bridge"])
-def api(
-    request: pytest.FixtureRequest, browser: aiohttp.ClientSession, door: str, functions: Lambda
-) -> Api:
+@pytest.fixture(params=["aiohttp", "bridge", "gateway"])
+def api(request: pytest.FixtureRequest, browser: aiohttp.ClientSession) -> Api:
     """The same service behind each door in turn."""
-    reason = DIFFERENCES.get((request.param, request.node.originalname))
-    if reason is not None:
+    if (reason := difference(request.param, request.node.name)) is not None:
         pytest.skip(reason)
     if request.param == "bridge":
-        return BridgeApi(browser, functions)
-    return HttpApi(browser, door)
+        return BridgeApi(browser, request.getfixturevalue("functions"))
+    address = "door" if request.param == "aiohttp" else "gateway"
+    return HttpApi(browser, request.getfixturevalue(address))

@@ -1,0 +1,1 @@
+"""Cold and warm starts of the Lambda functions, next to plain boto3 handlers."""
