@@ -5,10 +5,10 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format build package clean image
+.PHONY: help run test check format build package bench-cold clean image
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/.installed-run ## Start the service with everything it needs (HOST, PORT, EMBEDDED_PORT)
 	@exec $(BIN)/mont serve
@@ -32,6 +32,9 @@ build: .venv/.installed-check ## Build the wheel, install it in an empty environ
 
 package: .venv/.installed-run ## Build the zip that Lambda runs (PLATFORM: arm64, x86_64 or local)
 	@$(BIN)/mont package --platform $(PLATFORM)
+
+bench-cold: .venv/.installed-test ## Time the Lambda functions' starts beside boto3 handlers' (ROUNDS)
+	@$(BIN)/python -m tests.load.cold.bench
 
 clean: ## Remove everything that the other commands made
 	rm -rf .venv build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

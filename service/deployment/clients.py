@@ -13,7 +13,7 @@ from aiobotocore.session import get_session
 from service.settings import Settings
 
 # A package of several megabytes goes through this; the service's own limits would cut it short.
-_CONNECT_SECONDS, _READ_SECONDS, _TRIES = 5, 120, 5
+_CONNECT_SECONDS, _READ_SECONDS, _TRIES = 5, 120, 3
 
 
 @dataclass(frozen=True, slots=True)

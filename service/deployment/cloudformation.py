@@ -26,7 +26,7 @@ _HIDDEN = "****"  # the value of a parameter with NoEcho
 _NO_CHANGES = ("didn't contain changes", "no updates are to be performed", "no changes")
 _ADVICE = {
     "ROLLBACK_COMPLETE": (
-        "Its first deployment failed and was taken back, and such a stack can only be deleted:\n"
+        "Its first deployment failed, and such a stack can only be deleted:\n"
         "  aws cloudformation delete-stack --stack-name {name}\nThen deploy again."
     ),
     "UPDATE_ROLLBACK_FAILED": (
@@ -239,9 +239,17 @@ def _line(event: dict[str, Any]) -> str:
 
 
 def _explain(name: str, status: str, failures: list[str]) -> str:
-    # What was under way when something else failed is called off, and says nothing of the cause.
-    causes = [line for line in failures if "cancelled" not in line.lower()] or failures
-    lines = [f"The stack {name} is {status}; what failed:", *(f"  {line}" for line in causes)]
+    # What was under way when something else failed is called off, and the stack fails with it:
+    # neither says anything of the cause.
+    causes = [
+        line
+        for line in failures
+        if "cancelled" not in line.lower() and " AWS::CloudFormation::Stack " not in line
+    ]
+    lines = [
+        f"The stack {name} is {status}; what failed:",
+        *(f"  {line}" for line in causes or failures),
+    ]
     if status in _ADVICE:
         lines.append(_ADVICE[status].format(name=name))
     return "\n".join(lines)

@@ -30,6 +30,7 @@ LEFT_OUT = {
 
 _FILES_LEFT_OUT = (
     "*/tests/*",
+    "bin/*",
     "test/*",  # swagger-ui-py installs its tests under this name
     "swagger_ui/*.py",  # its two assets are all that is served; a folder needs no code for that
     "aiohttp/_websocket/*.so",  # compiled twins of Python modules; no WebSocket is spoken here
@@ -48,7 +49,10 @@ _FILES_KEPT = (
     "*.dist-info/licenses/*",
     # Read by botocore when it makes a client of S3 or DynamoDB.
     "botocore/cacert.pem",
-    "botocore/data/*.json",
+    "botocore/data/_retry.json",
+    "botocore/data/endpoints.json",
+    "botocore/data/partitions.json",
+    "botocore/data/sdk-default-configuration.json",
     "botocore/data/s3/2006-03-01/*",
     "botocore/data/dynamodb/2012-08-10/*",
     "swagger_ui/static/swagger-ui-bundle.js",

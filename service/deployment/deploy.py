@@ -165,7 +165,8 @@ def is_on_this_machine(endpoint: str | None) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost" or host.endswith((".localhost", ".localhost.localstack.cloud"))
+        # LocalStack's name in public DNS, and those under it, lead to 127.0.0.1.
+        return f".{host}".endswith((".localhost", ".localhost.localstack.cloud"))
 
 
 def check_parameters(parameters: Mapping[str, str]) -> None:

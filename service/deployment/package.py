@@ -14,6 +14,7 @@ from typing import Literal
 
 from service.deployment.bytecode import compile_folder, find_interpreter
 from service.deployment.contents import own_files
+from service.deployment.models import reduce_models
 from service.deployment.wheels import (
     PackagingFailed,
     Platform,
@@ -73,9 +74,11 @@ def build_package(target: Target, output: Path) -> Package:
     with tempfile.TemporaryDirectory(prefix="mont-package-") as scratch:
         folder = Path(scratch, "package")
         install_wheels(target, folder, Path(scratch))
-        for place, path in own_files():
+        own = dict(own_files())
+        for place, path in own.items():
             (folder / place).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, folder / place)
+        reduce_models(folder, own.values())
         interpreter = find_interpreter(target.python)
         if interpreter is not None:
             try:
