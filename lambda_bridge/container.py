@@ -44,7 +44,12 @@ class Container:
         if self._resolver is None:
             # API Gateway throttles before anything gets here, for all containers together.
             pipeline = await self._held_open.enter_async_context(
-                open_services(load_settings(self._environment), observers=[EmfObserver()])
+                # A function that only lists never needs S3, one that only signs no DynamoDB.
+                open_services(
+                    load_settings(self._environment),
+                    observers=[EmfObserver()],
+                    environment=self._environment,
+                )
             )
             self._resolver = build_resolver(ENDPOINTS, pipeline)
         return await self._resolver.resolve_async(event, context)

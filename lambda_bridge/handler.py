@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from lambda_bridge import quick_start  # before what it loads
 from lambda_bridge.container import Container
 from lambda_bridge.functions import entry_of
 from lambda_bridge.observation import join_service_logs
@@ -17,3 +18,5 @@ list_images = entry_of("list_images", _container)
 get_image_presigned_url = entry_of("get_image_presigned_url", _container)
 delete_image = entry_of("delete_image", _container)
 image_api = entry_of("image_api", _container)
+
+quick_start.loaded()

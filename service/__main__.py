@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import re
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import orjson
@@ -21,6 +24,8 @@ from service.wiring import rules_of
 if TYPE_CHECKING:
     from service.deployment.deploy import Wish
     from service.deployment.package import Platform
+
+T = TypeVar("T")
 
 
 class _Failure(click.ClickException):
@@ -57,7 +62,7 @@ def serve(backend: str) -> None:
     """
     from service.embedded import EmbeddedBackendFailed
     from service.errors import StoreUnavailable
-    from service.serve import Backend, run
+    from service.serve import Backend, BackendLost, run
     from service.storage.cloudformation import TemplateError
     from service.storage.provisioning import ProvisioningConflict
 
@@ -67,13 +72,21 @@ def serve(backend: str) -> None:
         asyncio.run(run(settings, choice[backend]))
     except StoreUnavailable as error:
         raise _Failure(f"{error.store}: {error.cause}") from error
-    except (EmbeddedBackendFailed, ProvisioningConflict, TemplateError, OSError) as error:
+    except (
+        BackendLost,
+        EmbeddedBackendFailed,
+        ProvisioningConflict,
+        SettingsInvalid,
+        TemplateError,
+    ) as error:
         raise _Failure(str(error)) from error
+    except OSError as error:
+        raise _Failure(_why_not_listening(error, settings)) from error
 
 
 @main.command()
 def provision() -> None:
-    """Make the bucket and the table of config/data.yaml where they are missing.
+    """Make the bucket and the tables of config/data.yaml where they are missing.
 
     Running it again changes nothing.
     """
@@ -104,8 +117,68 @@ def provision() -> None:
 @main.command()
 def openapi() -> None:
     """Print the OpenAPI document."""
-    document = build_document(ENDPOINTS, rules_of(_settings()))
+    settings = _settings()
+    document = build_document(ENDPOINTS, rules_of(settings), settings.auth_mode)
     click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+
+
+@main.group()
+def keys() -> None:
+    """Make, list and revoke API keys, for AUTH_MODE=api_key."""
+
+
+@keys.command("create")
+@click.option("--owner", required=True, help="The user whose images the key opens; * for any.")
+@click.option("--expires", "days", type=click.IntRange(1, 36_500), help="Days until it expires.")
+@click.option("--quota", type=click.IntRange(1), help="Requests a day, if not the usual number.")
+def create_key(owner: str, days: int | None, quota: int | None) -> None:
+    """Make a key and print it: KEY=$(mont keys create --owner ann).
+
+    It is shown this once, since only its hash is kept.
+    """
+    from service import keyring
+
+    if not keyring.is_owner(owner):
+        raise click.BadParameter(
+            "must be * or 1 to 128 of A-Z a-z 0-9 . _ @ + : -", param_hint="--owner"
+        )
+    text, key = _on_stores(keyring.create(_settings(), owner, days, quota))
+    click.echo(text)
+    until = f"until {key.expires_at}" if key.expires_at else "until it is revoked"
+    click.echo(f"Key {key.key_id} of {owner}, good {until}. It is not shown again.", err=True)
+
+
+@keys.command("list")
+def list_keys() -> None:
+    """List all keys by their ids."""
+    from service import keyring
+
+    click.echo(_on_stores(keyring.table(_settings())))
+
+
+@keys.command("revoke")
+@click.argument("key_id", metavar="ID")
+def revoke_key(key_id: str) -> None:
+    """Revoke the key with this ID for good. Every server refuses it within a minute."""
+    from service import keyring
+
+    # A shorter one could name several.
+    if not re.fullmatch("[0-9a-f]{16}", key_id):
+        raise click.BadParameter("is not an ID of `mont keys list`", param_hint="ID")
+    key = _on_stores(keyring.revoke(_settings(), key_id))
+    if key is None:
+        raise _Failure(f"There is no key {key_id}; `mont keys list` lists them.")
+    click.echo(f"Key {key_id} of {key.owner} is revoked.", err=True)
+
+
+def _on_stores(work: Coroutine[Any, Any, T]) -> T:
+    """Do work on the stores. Where they fail, say which and how."""
+    from service.errors import StoreUnavailable
+
+    try:
+        return asyncio.run(work)
+    except StoreUnavailable as error:
+        raise _Failure(f"{error.store}: {error.cause}") from error
 
 
 _PLATFORM = click.Choice(["arm64", "x86_64", "local"])
@@ -235,6 +308,15 @@ def _pairs(arguments: tuple[str, ...]) -> dict[str, str]:
             raise click.BadParameter(f"{argument!r} is not NAME=VALUE", param_hint="--parameter")
         pairs[name] = value
     return pairs
+
+
+def _why_not_listening(error: OSError, settings: Settings) -> str:
+    if error.errno != errno.EADDRINUSE:
+        return str(error)
+    return (
+        f"Port {settings.port} of {settings.host} is in use: stop the program that uses it, or "
+        "choose another port with PORT (0 takes any free one)."
+    )
 
 
 def _settings() -> Settings:

@@ -14,6 +14,7 @@ from service.endpoints import ENDPOINTS, NO_STORE, Call, Endpoint, EndpointFunct
 from service.etags import is_fresh
 from service.exchange import JSON
 from service.schemas import Rules
+from service.settings import AuthMode
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -59,14 +60,14 @@ def static_endpoint(path: str, content_type: str, read: Callable[[], bytes]) -> 
     return _document(path, serve)
 
 
-def document_endpoints(rules: Rules) -> tuple[Endpoint, ...]:
+def document_endpoints(rules: Rules, auth_mode: AuthMode = "claimed") -> tuple[Endpoint, ...]:
     """`/openapi.json`, and `/docs` with its assets."""
 
     def openapi() -> bytes:
         # Not needed before somebody asks, and slow to import where every start counts.
         from service.openapi import build_document
 
-        return orjson.dumps(build_document(ENDPOINTS, rules))
+        return orjson.dumps(build_document(ENDPOINTS, rules, auth_mode))
 
     swagger = files("swagger_ui") / "static"
     docs = files("service") / "docs"
@@ -90,4 +91,4 @@ def live_endpoint(path: str, content_type: str, read: Callable[[], bytes]) -> En
 
 def _document(path: str, serve: EndpointFunction) -> Endpoint:
     name = path.strip("/") or "page"
-    return Endpoint(name, "GET", path, f"Serve {path}", serve, limited=False)
+    return Endpoint(name, "GET", path, f"Serve {path}", serve, limited=False, public=True)

@@ -12,6 +12,8 @@ from typing import Any, Generic, TypeVar
 from marshmallow import Schema
 
 from service import errors, problems, schemas
+from service.auth.callers import Caller
+from service.auth.scope import as_seen_by
 from service.errors import FieldError, InvalidFields, MontError
 from service.etags import etag_of, is_fresh, required_revisions
 from service.model import Disposition
@@ -27,8 +29,12 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[BodyT, QueryT]):
-    """One call, checked. `image_id` is the path's, "" where the path has none."""
+    """One call, checked. `image_id` is the path's, "" where the path has none.
 
+    The desk shows what the caller may see and nothing else.
+    """
+
+    caller: Caller
     desk: Desk
     body: BodyT
     query: QueryT
@@ -56,7 +62,8 @@ class Endpoint:
 
     `name` is the operation's id in OpenAPI, logs and metrics. `problems` are those of its own;
     what every endpoint can answer is not repeated. `answer` is None where the body is no JSON
-    document of ours. Only what is `limited` counts against the throttle.
+    document of ours. Only what is `limited` counts against the throttle. What is `public` asks
+    nobody who they are.
     """
 
     name: str
@@ -70,6 +77,7 @@ class Endpoint:
     body_optional: bool = False
     problems: tuple[type[MontError], ...] = ()
     limited: bool = True
+    public: bool = False
 
 
 async def upload_url(call: Call[uploading.RequestUpload, None]) -> Reply:
@@ -158,12 +166,12 @@ async def download_urls(call: Call[schemas.Batch, None]) -> Reply:
 async def delete_image(call: Call[schemas.Owner | None, schemas.Owner]) -> Reply:
     """Delete one image."""
     given = {owner.user_id for owner in (call.body, call.query) if owner and owner.user_id}
-    if len(given) != 1:
+    if len(given) > 1 or not (given or call.caller.verified):
         detail = (
             "Differs from the one in the query." if given else "Missing data for required field."
         )
         raise InvalidFields([FieldError("body.user_id", detail)])
-    await images.delete_image(call.desk, call.image_id, given.pop())
+    await images.delete_image(call.desk, call.image_id, given.pop() if given else None)
     return Reply(_deleted_document(call.image_id))
 
 
@@ -186,7 +194,7 @@ async def livez(call: Call[None, None]) -> Reply:
 
 
 async def readyz(call: Call[None, None]) -> Reply:
-    """Answer that both stores are reachable, or fail as they do."""
+    """Answer that all that requests need is reachable, or fail as it does."""
     await images.check_stores(call.desk)
     return Reply({"status": "ok"})
 
@@ -210,7 +218,10 @@ def _batch_reply(
 ) -> Reply:
     """Each item as the single call would have answered it, in the order asked for."""
     results = [
-        {"image_id": image_id, **problems.document(outcome, call.request_id)}
+        {
+            "image_id": image_id,
+            **problems.document(as_seen_by(call.caller, outcome), call.request_id),
+        }
         if isinstance(outcome, MontError)
         else outcome
         for image_id, outcome in zip(call.body.image_ids, outcomes, strict=True)
@@ -320,6 +331,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         livez,
         answer=schemas.HealthSchema,
         limited=False,
+        public=True,
     ),
     Endpoint(
         "readyz",
@@ -330,5 +342,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         answer=schemas.HealthSchema,
         problems=(errors.StoreUnavailable,),
         limited=False,
+        public=True,
     ),
 )

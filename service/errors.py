@@ -12,6 +12,8 @@
     │   └── DeletionPending      ... any more: somebody began to delete it
     ├── NothingUploaded
     ├── NotOwner, IdTaken
+    ├── Unauthenticated          nobody knows who asks
+    ├── NotAllowed               it is known, and may not do this
     ├── RevisionMismatch
     ├── UploadRejected           the bytes are not what was declared
     ├── UploadUnsettled          the staged object changes while it is being completed
@@ -117,6 +119,20 @@ class NothingUploaded(MontError):
 
 class NotOwner(MontError):
     """This image belongs to someone else."""
+
+
+class Unauthenticated(MontError):
+    """Credentials are missing or not valid."""
+
+    def __init__(self, challenge: str, reason: str) -> None:
+        """`challenge` names the scheme to use; `reason` is for the log and never for the caller."""
+        super().__init__()
+        self.challenge = challenge
+        self.reason = reason
+
+
+class NotAllowed(MontError):
+    """These credentials are not for this user_id."""
 
 
 class IdTaken(MontError):

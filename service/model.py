@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
+PENDING: Literal["pending"] = "pending"
 COMPLETED: Literal["completed"] = "completed"
 DELETING: Literal["deleting"] = "deleting"
+Status = Literal["pending", "completed", "deleting"]
 
 Order = Literal["asc", "desc"]
 Disposition = Literal["inline", "attachment"]
@@ -32,7 +34,9 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One completed image: its record in the table, its object at `s3_key`.
+    """One image: its record in the table, its object at `s3_key`.
+
+    Only a completed one is an image to clients; before it is pending, after it is being deleted.
 
     `file_size` in bytes, `width` and `height` in pixels, `upload_timestamp` as
     `timestamps.to_text` writes it, `etag` the object's entity tag without quotes.
@@ -51,7 +55,7 @@ class Image:
     height: int
     tags: tuple[str, ...] = ()
     description: str | None = None
-    status: Literal["completed", "deleting"] = COMPLETED
+    status: Status = COMPLETED
     revision: int = 1
 
     @property
@@ -116,6 +120,37 @@ class Revision:
 
     upload_timestamp: str
     number: int
+
+
+ANYONE = "*"
+"""The owner of an API key that may act for any user."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """All that is kept of an API key: its SHA-256 (hexadecimal), never the key.
+
+    `owner` is a user id or ANYONE, times are timestamp texts, `daily_quota` counts requests (None:
+    the default).
+    """
+
+    key_hash: str
+    owner: str
+    created_at: str
+    expires_at: str | None = None
+    daily_quota: int | None = None
+    revoked_at: str | None = None
+
+    @property
+    def key_id(self) -> str:
+        """Names the key in lists and logs: the first 64 bits of its hash."""
+        return self.key_hash[:16]
+
+    def state(self, now: str) -> Literal["active", "expired", "revoked"]:
+        """What the key is good for at this time."""
+        if self.revoked_at is not None:
+            return "revoked"
+        return "active" if self.expires_at is None or now < self.expires_at else "expired"
 
 
 @dataclass(frozen=True, slots=True)

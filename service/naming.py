@@ -13,6 +13,7 @@ import uuid
 STAGING_PREFIX = "uploads/"
 FINAL_PREFIX = "images/"
 
+USER_ID_PATTERN = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._@+:-]{1,128}\Z", re.ASCII)
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_NAME = 100
 _NAMESPACE = uuid.UUID("b6c1d9b4-6a0e-4f0e-9a57-0f3f6b1c2d3e")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from apispec import APISpec
@@ -14,7 +15,8 @@ from service import __version__, errors, problems, schemas
 from service.endpoints import Endpoint
 from service.exchange import JSON, PROBLEM_JSON
 from service.routing import IMAGE_ID
-from service.schemas import Rules
+from service.schemas import RequestSchema, Rules
+from service.settings import AuthMode
 
 _ABOUT = """Image uploads that never pass through an upload proxy.
 
@@ -26,8 +28,11 @@ Errors are `application/problem+json` (RFC 9457). Every answer carries `X-Reques
 """
 
 
-def build_document(endpoints: Iterable[Endpoint], rules: Rules) -> dict[str, Any]:
+def build_document(
+    endpoints: Iterable[Endpoint], rules: Rules, auth_mode: AuthMode = "claimed"
+) -> dict[str, Any]:
     """The document for these endpoints under these limits, ready for JSON."""
+    api = _Api(rules, _SCHEMES.get(auth_mode))
     plugin = MarshmallowPlugin(schema_name_resolver=_component_name)
     spec = APISpec(
         title="Mont Image Service",
@@ -44,35 +49,62 @@ def build_document(endpoints: Iterable[Endpoint], rules: Rules) -> dict[str, Any
     converter.add_attribute_function(_wire_format)  # type: ignore[no-untyped-call]
     spec.components.schema("Problem", schema=schemas.ProblemSchema)
     for kind in (schemas.UploadRequest, schemas.CompleteRequest, schemas.EditRequest):
-        spec.components.schema(kind.__name__, schema=kind(rules))
+        spec.components.schema(kind.__name__, schema=api.schema(kind))
+    if api.scheme is not None:
+        spec.components.security_scheme(*api.scheme)
     for endpoint in endpoints:
         if endpoint.answer is not None:
             spec.path(
                 path=endpoint.path,
-                operations={endpoint.method.lower(): _operation(endpoint, rules, converter)},
+                operations={endpoint.method.lower(): _operation(endpoint, api, converter)},
             )
     return spec.to_dict()
 
 
-def _operation(endpoint: Endpoint, rules: Rules, converter: OpenAPIConverter) -> dict[str, Any]:
+_SCHEMES: dict[AuthMode, tuple[str, dict[str, str]]] = {
+    "api_key": ("ApiKey", {"type": "apiKey", "in": "header", "name": "X-API-Key"}),
+    "jwt": ("Bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Api:
+    """What holds for all endpoints. `scheme` names and describes what callers have to show."""
+
+    rules: Rules
+    scheme: tuple[str, dict[str, str]] | None
+
+    def schema(self, kind: type[RequestSchema]) -> RequestSchema:
+        """A request's schema. Who has shown who they are need not say it."""
+        return kind(self.rules, partial=None if self.scheme is None else ("user_id",))
+
+    def security(self, endpoint: Endpoint) -> list[dict[str, list[str]]]:
+        """What an endpoint asks its callers for."""
+        return [] if endpoint.public or self.scheme is None else [{self.scheme[0]: []}]
+
+
+def _operation(endpoint: Endpoint, api: _Api, converter: OpenAPIConverter) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": endpoint.name,
         "summary": endpoint.summary,
         "tags": ["images" if endpoint.limited else "health"],
-        "parameters": _parameters(endpoint, rules, converter),
-        "responses": {"200": _success(endpoint), **_unchanged(endpoint), **_failures(endpoint)},
+        "security": api.security(endpoint),
+        "parameters": _parameters(endpoint, api, converter),
+        "responses": {
+            "200": _success(endpoint),
+            **_unchanged(endpoint),
+            **_failures(endpoint, api),
+        },
     }
     if endpoint.body is not None:
         operation["requestBody"] = {
             "required": not endpoint.body_optional,
-            "content": {JSON: {"schema": endpoint.body(rules)}},
+            "content": {JSON: {"schema": api.schema(endpoint.body)}},
         }
     return operation
 
 
-def _parameters(
-    endpoint: Endpoint, rules: Rules, converter: OpenAPIConverter
-) -> list[dict[str, Any]]:
+def _parameters(endpoint: Endpoint, api: _Api, converter: OpenAPIConverter) -> list[dict[str, Any]]:
     parameters: list[dict[str, Any]] = []
     if IMAGE_ID in endpoint.path:
         parameters.append(
@@ -84,7 +116,7 @@ def _parameters(
             }
         )
     if endpoint.query is not None:
-        for name, each in endpoint.query(rules).fields.items():
+        for name, each in api.schema(endpoint.query).fields.items():
             described = converter.field2property(each)
             text = described.pop("description", "")
             parameters.append(
@@ -116,10 +148,10 @@ def _unchanged(endpoint: Endpoint) -> dict[str, Any]:
     return {"304": {"description": "As `If-None-Match` has it already."}}
 
 
-def _failures(endpoint: Endpoint) -> dict[str, Any]:
+def _failures(endpoint: Endpoint, api: _Api) -> dict[str, Any]:
     """The problems of an endpoint by status, with the types that each can have."""
     kinds: dict[str, dict[str, str]] = {}
-    for error in [*endpoint.problems, *_common_problems(endpoint)]:
+    for error in _problems(endpoint, api):
         kind = problems.KINDS[error]
         kinds.setdefault(str(kind.status), {})[problems.TYPE_PREFIX + kind.slug] = kind.title
     return {
@@ -129,6 +161,15 @@ def _failures(endpoint: Endpoint) -> dict[str, Any]:
         }
         for status, found in sorted(kinds.items())
     }
+
+
+def _problems(endpoint: Endpoint, api: _Api) -> list[type[errors.MontError]]:
+    found = [*endpoint.problems, *_common_problems(endpoint)]
+    if api.security(endpoint):
+        # Nobody claims to be somebody: what is not the caller's is missing or not allowed.
+        found = [each for each in found if each is not errors.NotOwner]
+        found += [errors.Unauthenticated, errors.NotAllowed]
+    return found
 
 
 def _common_problems(endpoint: Endpoint) -> list[type[errors.MontError]]:

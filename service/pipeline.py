@@ -1,6 +1,6 @@
 """The whole path of one request. Read this first.
 
-    edge in -> ApiRequest -> id -> route -> throttle -> path, query and body checked
+    edge in -> ApiRequest -> id -> route -> throttle -> caller -> path, query and body checked
             -> endpoint function -> Reply or error -> ApiResponse -> edge out
 
 Every door runs exactly this, so whatever holds here holds on all of them.
@@ -13,13 +13,15 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
 from marshmallow import ValidationError
 
 from service import problems
+from service.auth.callers import ANYBODY, Authenticator, Caller
+from service.auth.scope import as_seen_by, desk_for
 from service.endpoints import Call, Endpoint, Reply
 from service.errors import (
     BodyTooLarge,
@@ -27,8 +29,11 @@ from service.errors import (
     InvalidFields,
     MalformedBody,
     MontError,
+    NotAllowed,
+    NotOwner,
     StoreUnavailable,
     Throttled,
+    Unauthenticated,
     UnsupportedBody,
 )
 from service.exchange import JSON, ApiRequest, ApiResponse
@@ -45,7 +50,9 @@ _log = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}", re.ASCII)
 _CORS_MAX_AGE = "7200"
 _EXPOSED = "ETag, X-Request-Id, RateLimit, RateLimit-Policy, Retry-After, Allow"
-_ALLOWED_HEADERS = "Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-Id"
+_ALLOWED_HEADERS = (
+    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-API-Key, X-Request-Id"
+)
 _UNROUTED = "unrouted"
 
 
@@ -59,6 +66,7 @@ class Pipeline:
         rules: Rules,
         observers: Sequence[Observer],
         *,
+        identity: Authenticator,
         bucket: TokenBucket | None,
         time_limit: float,
         allowed_origins: tuple[str, ...],
@@ -67,6 +75,7 @@ class Pipeline:
         self._router = Router(endpoints)
         self._desk = desk
         self._loaders = _Loaders(rules)
+        self._identity = identity
         self._bucket = bucket
         self._observers = observers
         self._time_limit = time_limit
@@ -97,24 +106,43 @@ class Pipeline:
         if request.method == "HEAD":
             answer = _without_body(answer)
         name = route.endpoint.name if route else _UNROUTED
-        seconds = time.perf_counter() - started
-        done = Answered(name, request.method, request.path, answer.status, seconds)
-        for observer in self._observers:
-            observer.answered(done)
+        self._observe(name, request, answer, time.perf_counter() - started)
         request_id.reset(token)
         return answer
 
+    def refuse(self, error: Exception) -> ApiResponse:
+        """The answer to what a door could make no request of at all."""
+        request = ApiRequest(method="", path="")
+        this_id = new_request_id()
+        token = request_id.set(this_id)
+        answer = _refuse(error, this_id)
+        answer.headers["X-Request-Id"] = this_id
+        self._allow_origin(request, answer)
+        self._observe(_UNROUTED, request, answer, 0.0)
+        request_id.reset(token)
+        return answer
+
+    def _observe(self, name: str, request: ApiRequest, answer: ApiResponse, seconds: float) -> None:
+        done = Answered(name, request.method, request.path, answer.status, seconds)
+        for observer in self._observers:
+            observer.answered(done)
+
     async def _answer(self, request: ApiRequest, route: Route, this_id: str) -> ApiResponse:
         endpoint = route.endpoint
+        caller = ANYBODY if endpoint.public else await self._identity.identify(request.headers)
         call: Call[Any, Any] = Call(
-            desk=self._desk,
-            body=self._loaders.body(endpoint, request),
-            query=self._loaders.query(endpoint, request),
+            caller=caller,
+            desk=desk_for(self._desk, caller),
+            body=self._loaders.body(endpoint, request, caller),
+            query=self._loaders.query(endpoint, request, caller),
             image_id=route.image_id,
             headers=request.headers,
             request_id=this_id,
         )
-        reply = await endpoint.function(call)
+        try:
+            reply = await endpoint.function(call)
+        except NotOwner as error:
+            raise as_seen_by(caller, error) from error
         return _rendered(reply)
 
     def _options(self, request: ApiRequest) -> ApiResponse:
@@ -139,13 +167,13 @@ class Pipeline:
 
 
 class _Loaders:
-    """Turns bodies and queries into what endpoint functions take."""
+    """Turns bodies and queries into what endpoint functions take, for the user who may ask it."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._schemas: dict[type[RequestSchema], RequestSchema] = {}
 
-    def body(self, endpoint: Endpoint, request: ApiRequest) -> Any:
+    def body(self, endpoint: Endpoint, request: ApiRequest, caller: Caller) -> Any:
         """The checked body; None where the endpoint takes none or was rightly sent none."""
         if len(request.body) > MAX_BODY_BYTES:
             raise BodyTooLarge
@@ -158,9 +186,9 @@ class _Loaders:
             raise MalformedBody(_what_is_malformed(request.body, error)) from error
         if not isinstance(data, dict):
             raise MalformedBody
-        return self._load(endpoint.body, "body", data)
+        return self._load(endpoint.body, "body", data, caller)
 
-    def query(self, endpoint: Endpoint, request: ApiRequest) -> Any:
+    def query(self, endpoint: Endpoint, request: ApiRequest, caller: Caller) -> Any:
         """The checked query; None where the endpoint takes none."""
         if endpoint.query is None:
             return None
@@ -170,13 +198,24 @@ class _Loaders:
             if name in data and name in known:
                 raise InvalidFields([FieldError(f"query.{name}", "Given more than once.")])
             data[name] = value
-        return self._load(endpoint.query, "query", data)
+        return self._load(endpoint.query, "query", data, caller)
 
-    def _load(self, kind: type[RequestSchema], place: str, data: Mapping[str, object]) -> Any:
+    def _load(
+        self, kind: type[RequestSchema], place: str, data: dict[str, Any], caller: Caller
+    ) -> Any:
+        """Load, with the user_id that a verified caller may leave out. Raises NotAllowed."""
+        schema = self._schema(kind)
+        own = caller.user_id if "user_id" in schema.fields else None
+        if own is not None:
+            data.setdefault("user_id", own)
+        spared = ("user_id",) if kind.names_images and caller.verified and own is None else None
         try:
-            return self._schema(kind).load(data)
+            loaded = schema.load(data, partial=spared)
         except ValidationError as error:
             raise InvalidFields(list(_flat(place, error.messages))) from error
+        if own is not None and data["user_id"] != own:
+            raise NotAllowed
+        return loaded
 
     def _schema(self, kind: type[RequestSchema]) -> RequestSchema:
         schema = self._schemas.get(kind)
@@ -234,6 +273,8 @@ def _refuse(error: Exception, this_id: str) -> ApiResponse:
         error = StoreUnavailable("stores", "the request ran out of time")
     if isinstance(error, StoreUnavailable):
         _log.error("%s unavailable: %s", error.store, error.cause)
+    elif isinstance(error, Unauthenticated):
+        _log.info("credentials refused: %s", error.reason)
     elif problems.kind_of(error) is problems.UNEXPECTED:
         _log.error("unexpected error", exc_info=error)
     return problems.answer(error, this_id)

@@ -6,11 +6,12 @@ else but what is named here. Every call is safe to repeat.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from service.model import (
+    ApiKey,
     Disposition,
     Edit,
     Image,
@@ -24,6 +25,9 @@ from service.model import (
 
 Clock = Callable[[], datetime]
 """The time now, with its zone."""
+
+Check = Callable[[], Coroutine[Any, Any, None]]
+"""Returns when something answers. Raises StoreUnavailable."""
 
 NewId = Callable[[], str]
 """A fresh image id."""
@@ -64,10 +68,9 @@ class ImageObjects(Protocol):
         ...
 
     async def promote(self, source: str, target: str, *, etag: str, content_type: str) -> bool:
-        """Copy `source` to `target` if its entity tag is still `etag` and `target` is new.
+        """Copy `source` to `target` if its entity tag is still `etag`.
 
-        False, with nothing changed, when either does not hold or `source` is gone. A store that
-        cannot make `target` conditional may overwrite it.
+        False, with nothing changed, when it is another or `source` is gone.
         """
         ...
 
@@ -83,12 +86,30 @@ class ImageObjects(Protocol):
 class ImageRecords(Protocol):
     """The records, by image id, and the lists over them.
 
-    A record that is being deleted is in no list; `find` still returns it, with that status.
-    Reads by id see every earlier write.
+    Only completed ones are in lists; `find` returns any, with its status. Reads by id see every
+    earlier write.
     """
 
     async def create(self, image: Image) -> Image | None:
         """Write a record whose id is new. Otherwise change nothing and return the one in place."""
+        ...
+
+    async def replace_pending(self, pending: Image, image: Image) -> bool:
+        """Put one pending record in another's place; False if that is no longer what is there.
+
+        A pending record is told by its id and `etag`.
+        """
+        ...
+
+    async def publish(self, pending: Image, upload_timestamp: str) -> Image | None:
+        """Make a pending record a completed one, as of now; None if it is no longer there.
+
+        Of many callers at once exactly one succeeds.
+        """
+        ...
+
+    async def abandon(self, pending: Image) -> None:
+        """Drop a pending record, if that is still what is there."""
         ...
 
     async def find(self, image_id: str) -> Image | None:
@@ -136,4 +157,30 @@ class ImageRecords(Protocol):
 
     async def check(self) -> None:
         """Return when the store answers and the table is there."""
+        ...
+
+
+class ApiKeys(Protocol):
+    """The API keys, by their hashes.
+
+    Reads see every earlier write: a key that was revoked is never found active again.
+    """
+
+    async def find(self, key_hash: str) -> ApiKey | None:
+        """The key with this hash, whatever its state, or None."""
+        ...
+
+    async def create(self, key: ApiKey) -> None:
+        """Keep a new key. Creating one that is there changes nothing."""
+        ...
+
+    async def list_all(self) -> tuple[ApiKey, ...]:
+        """Every key, in no order. For administration: it may read the whole table."""
+        ...
+
+    async def revoke(self, key_id: str, revoked_at: str) -> ApiKey | None:
+        """Revoke a key for good and return it as it now is; None when there is none.
+
+        Revoking again keeps the first time.
+        """
         ...

@@ -37,6 +37,8 @@ KINDS: dict[type[errors.MontError], Kind] = {
     errors.DeclarationTooLong: Kind(400, "declaration-too-long", "Declaration too long"),
     errors.MalformedMessage: Kind(400, "malformed-message", "Malformed message"),
     errors.NotOwner: Kind(401, "not-the-owner", "Not the owner"),
+    errors.Unauthenticated: Kind(401, "unauthorized", "Unauthorized"),
+    errors.NotAllowed: Kind(403, "not-allowed", "Not allowed"),
     errors.RouteMissing: Kind(404, "no-such-path", "No such path"),
     errors.ImageMissing: Kind(404, "image-not-found", "Image not found"),
     errors.DeletionPending: Kind(404, "image-not-found", "Image not found"),
@@ -88,6 +90,8 @@ def answer(error: Exception, request_id: str) -> ApiResponse:
     elif isinstance(error, errors.NotOwner):
         # RFC 9110 wants a challenge with every 401: here, to claim another user_id.
         headers["WWW-Authenticate"] = 'Claimed realm="user_id"'
+    elif isinstance(error, errors.Unauthenticated):
+        headers["WWW-Authenticate"] = error.challenge
     elif isinstance(error, errors.MethodRefused):
         headers["Allow"] = ", ".join(error.allowed)
     return ApiResponse(kind_of(error).status, headers, orjson.dumps(document(error, request_id)))

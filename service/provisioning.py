@@ -13,6 +13,7 @@ def data_parameters(settings: Settings) -> dict[str, str]:
     return {
         "BucketName": settings.s3_bucket_name,
         "TableName": settings.dynamodb_table_name,
+        "ApiKeysTableName": settings.api_keys_table_name,
         "UserIndexName": settings.dynamodb_gsi_name,
         "CorsAllowedOrigins": ",".join(settings.cors_allow_origins),
     }

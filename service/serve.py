@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from typing import Literal
@@ -23,19 +24,29 @@ from service.wiring import open_services
 Backend = Literal["auto", "embedded", "aws"]
 
 
+class BackendLost(Exception):
+    """The embedded backend ended by itself."""
+
+
 async def run(settings: Settings, backend: Backend) -> None:
     """Serve until SIGINT or SIGTERM; then finish what is under way and stop everything started.
 
-    Raises EmbeddedBackendFailed, StoreUnavailable, ProvisioningConflict, OSError (port taken).
+    Raises EmbeddedBackendFailed, BackendLost, StoreUnavailable, ProvisioningConflict, OSError.
     """
     stop = asyncio.Event()
+    lost = asyncio.Event()
+
+    def give_up() -> None:
+        lost.set()
+        stop.set()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     embedded = backend == "embedded" or (backend == "auto" and settings.aws_endpoint_url is None)
     async with AsyncExitStack() as stack:
         if embedded:
-            settings = await _start_embedded(stack, settings)
+            settings = await _start_embedded(stack, settings, give_up)
         pipeline = await stack.enter_async_context(open_standalone(settings))
         host, port = await stack.enter_async_context(
             listening(
@@ -45,6 +56,8 @@ async def run(settings: Settings, backend: Backend) -> None:
         print(_banner(_base_url(host, port), settings, embedded), flush=True)
         await stop.wait()
         print("Stopping: requests under way get to finish.", flush=True)
+    if lost.is_set():
+        raise BackendLost("The embedded backend ended by itself, and the images with it.")
 
 
 def open_standalone(settings: Settings) -> AbstractAsyncContextManager[Pipeline]:
@@ -60,12 +73,16 @@ def open_standalone(settings: Settings) -> AbstractAsyncContextManager[Pipeline]
     )
 
 
-async def _start_embedded(stack: AsyncExitStack, settings: Settings) -> Settings:
+async def _start_embedded(
+    stack: AsyncExitStack, settings: Settings, on_death: Callable[[], None]
+) -> Settings:
     """Settings for a backend of our own, started and provisioned."""
     # moto is an extra: a server on AWS neither has nor needs it.
     from service.embedded import embedded_backend
 
-    endpoint = await stack.enter_async_context(embedded_backend(settings.embedded_port))
+    endpoint = await stack.enter_async_context(
+        embedded_backend(settings.embedded_port, on_death=on_death)
+    )
     settings = replace(settings, aws_endpoint_url=endpoint, s3_public_endpoint_url=None)
     async with open_clients(settings) as clients:
         await provision_stores(clients, settings)

@@ -5,10 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp", "image/bmp")
+AuthMode = Literal["claimed", "api_key", "jwt"]
+# None without a signature, none with a shared secret: whoever could verify could also sign.
+JWT_ALGORITHMS = (
+    *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+    *("ES256", "ES384", "ES512", "EdDSA", "Ed25519"),
+)
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 _REGION = re.compile(r"[a-z0-9-]{1,32}")
@@ -71,6 +77,30 @@ def _image_types(text: str) -> tuple[str, ...]:
     if not types or not set(types) <= set(IMAGE_TYPES):
         raise ValueError(f"must be a comma-separated list out of {', '.join(IMAGE_TYPES)}")
     return types
+
+
+def _auth_mode(text: str) -> str:
+    if text.lower() not in get_args(AuthMode):
+        raise ValueError(f"must be one of {', '.join(get_args(AuthMode))}")
+    return text.lower()
+
+
+def _jwks(text: str) -> str:
+    """A file, or a URL that nobody on the way can put other keys behind."""
+    if "://" not in text:
+        return text
+    parts = urlsplit(text)
+    local = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    if not parts.hostname or (parts.scheme != "https" and not (parts.scheme == "http" and local)):
+        raise ValueError("must be a file or an https:// address (http:// on this machine only)")
+    return text
+
+
+def _jwt_algorithms(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not names or not set(names) <= set(JWT_ALGORITHMS):
+        raise ValueError(f"must be a comma-separated list out of {', '.join(JWT_ALGORITHMS)}")
+    return names
 
 
 def _origins(text: str) -> tuple[str, ...]:
@@ -181,6 +211,35 @@ class Settings:
         _origins,
         "Origins whose pages may call the API, comma-separated; * is any.",
     )
+    auth_mode: Literal["claimed", "api_key", "jwt"] = _setting(
+        "AUTH_MODE",
+        "claimed",
+        _auth_mode,
+        "How callers are told: claimed (user_id is believed), api_key or jwt.",
+    )
+    api_keys_table_name: str = _setting(
+        "API_KEYS_TABLE_NAME", "MontApiKeys", _names_table, "Table of the API keys' hashes."
+    )
+    jwt_jwks: str = _setting(
+        "JWT_JWKS",
+        "",
+        _jwks,
+        "Public keys of whoever signs the tokens: the URL or the path of a JSON Web Key Set.",
+    )
+    jwt_issuer: str = _setting("JWT_ISSUER", "", str, "`iss` that a token has to have.")
+    jwt_audience: str = _setting("JWT_AUDIENCE", "", str, "`aud` that a token has to have.")
+    jwt_algorithms: tuple[str, ...] = _setting(
+        "JWT_ALGORITHMS",
+        ("RS256", "ES256", "EdDSA"),
+        _jwt_algorithms,
+        "Algorithms that a token may be signed with, comma-separated.",
+    )
+    jwt_leeway: int = _setting(
+        "JWT_LEEWAY",
+        60,
+        _integer(0, 600),
+        "Seconds by which the clocks of whoever signs tokens may differ.",
+    )
     cursor_secret: str = _setting(
         "CURSOR_SECRET",
         "",
@@ -226,6 +285,12 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
     settings = Settings(**values)
     if settings.default_page_size > settings.max_page_size:
         problems.append("  DEFAULT_PAGE_SIZE must not be larger than MAX_PAGE_SIZE")
+    if settings.auth_mode == "jwt":
+        problems += [
+            f"  {name} must be set where AUTH_MODE is jwt"
+            for name in ("JWT_JWKS", "JWT_ISSUER", "JWT_AUDIENCE")
+            if not environment.get(name, "").strip()
+        ]
     if problems:
         raise SettingsInvalid(problems)
     return settings

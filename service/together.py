@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
-A = TypeVar("A")
-B = TypeVar("B")
+T = TypeVar("T")
 
 
-async def together(work: Iterable[Coroutine[Any, Any, A]]) -> list[A]:
+async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """All results, in order. The first failure ends the rest and is raised as itself.
 
     A TaskGroup alone would raise an ExceptionGroup, which no caller here expects.
@@ -21,16 +20,6 @@ async def together(work: Iterable[Coroutine[Any, Any, A]]) -> list[A]:
     except BaseExceptionGroup as failures:
         raise _first(failures) from failures
     return [task.result() for task in tasks]
-
-
-async def both(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) -> tuple[A, B]:
-    """Two results of different types, worked out at once; failures as in `together`."""
-    left, right = await together([_tagged(first), _tagged(second)])
-    return left, right  # type: ignore[return-value]  # together keeps order, not types
-
-
-async def _tagged(work: Coroutine[Any, Any, object]) -> object:
-    return await work
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:

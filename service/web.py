@@ -6,7 +6,6 @@ The pipeline routes by its own rules, so this is aiohttp's low-level server, wit
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -14,15 +13,15 @@ from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 
-from service import problems
 from service.errors import BodyTooLarge, BodyTooSlow, MalformedMessage, MontError
 from service.exchange import ApiRequest, ApiResponse
-from service.pipeline import MAX_BODY_BYTES, Pipeline, new_request_id
+from service.pipeline import MAX_BODY_BYTES, Pipeline
 
 # A body is at most 64 KB: whoever needs longer than this holds a connection, not an upload.
 _BODY_SECONDS = 10
-
-_log = logging.getLogger(__name__)
+# For the head of a first request, and between two requests of one connection.
+_HEADER_SECONDS = 10
+_KEEPALIVE_SECONDS = 75
 
 
 def make_server(pipeline: Pipeline) -> web.Server:
@@ -36,28 +35,55 @@ def make_server(pipeline: Pipeline) -> web.Server:
             response.force_close()
         return response
 
-    return _Server(handle)
+    return _Server(handle, pipeline)
 
 
 class _Server(web.Server):
     """aiohttp's server with our limit on bodies and our answer to what is not HTTP."""
 
-    def __init__(self, handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
+    def __init__(
+        self, handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], pipeline: Pipeline
+    ) -> None:
         # Cancelling a handler whose client went away could stop an operation between two writes.
         super().__init__(handle, request_factory=_make_request, handler_cancellation=False)
+        self._pipeline = pipeline
 
     def __call__(self) -> web.RequestHandler:
         """The protocol of one connection."""
-        # Access logging is the pipeline's; aiohttp's own is switched off by None.
-        return _Protocol(
-            self,
-            loop=asyncio.get_running_loop(),
-            access_log=None,  # type: ignore[arg-type]  # as aiohttp's runners do it
-        )
+        return _Protocol(self, self._pipeline)
 
 
 class _Protocol(web.RequestHandler):
-    __slots__ = ()
+    __slots__ = ("_pipeline", "_silence")
+
+    def __init__(self, server: web.Server, pipeline: Pipeline) -> None:
+        # Access logging is the pipeline's; aiohttp's own is switched off by None.
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=_KEEPALIVE_SECONDS,
+            access_log=None,  # type: ignore[arg-type]  # as aiohttp's runners do it
+        )
+        self._pipeline = pipeline
+        self._silence: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Give the client a while to say what it wants."""
+        super().connection_made(transport)
+        # aiohttp itself would wait for ever for the first request.
+        loop = asyncio.get_running_loop()
+        self._silence = loop.call_later(_HEADER_SECONDS, transport.close)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Forget the timer with the connection."""
+        self.heard()
+        super().connection_lost(exc)
+
+    def heard(self) -> None:
+        """The first request is there."""
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
 
     def handle_error(
         self,
@@ -69,14 +95,8 @@ class _Protocol(web.RequestHandler):
         """The answer where aiohttp could make no request of what arrived."""
         if request.writer.output_size > 0:
             raise ConnectionError("the answer had begun already")
-        this_id = new_request_id()
-        if status >= 500 and exc is not None:
-            _log.error("unexpected error", exc_info=exc, extra={"facts": {"request_id": this_id}})
-            answer = problems.answer(RuntimeError(), this_id)
-        else:
-            answer = problems.answer(MalformedMessage(), this_id)
-        answer.headers["X-Request-Id"] = this_id
-        response = _write(answer)
+        unexpected = exc if status >= 500 and isinstance(exc, Exception) else None
+        response = _write(self._pipeline.refuse(unexpected or MalformedMessage()))
         response.force_close()
         return response
 
@@ -88,6 +108,8 @@ def _make_request(
     writer: AbstractStreamWriter,
     task: asyncio.Task[None],
 ) -> web.BaseRequest:
+    if isinstance(protocol, _Protocol):
+        protocol.heard()
     loop = asyncio.get_running_loop()
     return web.BaseRequest(
         message, payload, protocol, writer, task, loop, client_max_size=MAX_BODY_BYTES

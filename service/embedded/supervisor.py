@@ -4,16 +4,21 @@ What the child process serves is no business of this module, which never imports
 that runs against AWS must not need it.
 """
 
+from __future__ import annotations
+
 import asyncio
+import logging
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 EXIT_PORT_TAKEN = 81
 EXIT_NOT_INSTALLED = 82
 READY = b"ready "  # the child's only line on its standard output: this, then the port
+
+_log = logging.getLogger(__name__)
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 5.0
@@ -27,10 +32,13 @@ class EmbeddedBackendFailed(Exception):
 
 
 @asynccontextmanager
-async def embedded_backend(port: int = 0) -> AsyncIterator[str]:
+async def embedded_backend(
+    port: int = 0, *, on_death: Callable[[], None] | None = None
+) -> AsyncIterator[str]:
     """Run S3 and DynamoDB in a child process; yield their endpoint URL once they answer.
 
-    Port 0 takes any free port. All data lives in the child's memory and goes with it. However
+    Port 0 takes any free port. Should the child end by itself, `on_death` is called: there is
+    nothing left to serve then. All data lives in the child's memory and goes with it. However
     this context is left, no process remains; should this process be killed, the child sees its
     standard input close and ends itself. Raises EmbeddedBackendFailed.
     """
@@ -39,9 +47,24 @@ async def embedded_backend(port: int = 0) -> AsyncIterator[str]:
     draining = asyncio.create_task(output.drain(process.stderr))
     try:
         bound_port = await _wait_until_ready(process, port, draining, output)
-        yield f"http://127.0.0.1:{bound_port}"
+        watching = asyncio.create_task(_watch(process, output, on_death))
+        try:
+            yield f"http://127.0.0.1:{bound_port}"
+        finally:
+            watching.cancel()
     finally:
         await _stop(process, draining)
+
+
+async def _watch(process: Process, output: _Tail, on_death: Callable[[], None] | None) -> None:
+    status = await process.wait()
+    _log.error(
+        "the embedded backend ended with status %s, and the images with it. Its last output:\n%s",
+        status,
+        output.last_lines(),
+    )
+    if on_death is not None:
+        on_death()
 
 
 class _Tail:

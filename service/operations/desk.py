@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.cursor import CursorSealer
-from service.ports import Clock, ImageObjects, ImageRecords, NewId
+from service.ports import Check, Clock, ImageObjects, ImageRecords, NewId
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """One service's stores and rules. `*_expiry` in seconds."""
+    """One service's stores and rules. `*_expiry` in seconds; `checks` of what else it needs."""
 
     objects: ImageObjects
     records: ImageRecords
@@ -19,3 +19,4 @@ class Desk:
     new_id: NewId
     upload_expiry: int
     download_expiry: int
+    checks: tuple[Check, ...] = ()

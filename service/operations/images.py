@@ -47,12 +47,16 @@ async def find_image(desk: Desk, image_id: str) -> Image:
 async def edit_image(
     desk: Desk,
     image_id: str,
-    user_id: str,
+    user_id: str | None,
     edit: Edit,
     revisions: tuple[Revision, ...] | None,
 ) -> Image:
-    """Change tags or description. Raises ImageMissing, NotOwner, RevisionMismatch."""
-    return await desk.records.edit(image_id, user_id, edit, revisions=revisions)
+    """Change tags or description; None is whoever owns it.
+
+    Raises ImageMissing, NotOwner, RevisionMismatch.
+    """
+    owner = user_id or await _owner_of(desk, image_id)
+    return await desk.records.edit(image_id, owner, edit, revisions=revisions)
 
 
 async def link_download(desk: Desk, image_id: str, disposition: Disposition) -> DownloadLink:
@@ -61,30 +65,31 @@ async def link_download(desk: Desk, image_id: str, disposition: Disposition) -> 
 
 
 async def link_downloads(
-    desk: Desk, image_ids: Sequence[str], user_id: str
+    desk: Desk, image_ids: Sequence[str], user_id: str | None
 ) -> list[DownloadLink | MontError]:
-    """A link for each id, in order, or what is wrong with that one."""
+    """A link for each id, in order, or what is wrong with that one; None is whoever owns it."""
     images = await desk.records.find_many(image_ids)
 
     async def link(image_id: str) -> DownloadLink:
         image = images.get(image_id)
         if image is None or image.status != COMPLETED:
             raise ImageMissing
-        if image.user_id != user_id:
+        if user_id not in (None, image.user_id):
             raise NotOwner
         return await _link(desk, image, "inline")
 
     return await _each(image_ids, link)
 
 
-async def delete_image(desk: Desk, image_id: str, user_id: str) -> None:
+async def delete_image(desk: Desk, image_id: str, user_id: str | None) -> None:
     """Delete an image of this user: record hidden, object gone, record gone.
 
-    Raises ImageMissing, NotOwner.
+    None is whoever owns it. Raises ImageMissing, NotOwner.
     """
     since = timestamps.to_text(desk.now())
+    owner = user_id or await _owner_of(desk, image_id)
     try:
-        image = await desk.records.mark_deleting(image_id, user_id, since)
+        image = await desk.records.mark_deleting(image_id, owner, since)
     except DeletionPending as pending:
         await _finish_deletion(desk, pending.image)
         raise
@@ -92,9 +97,12 @@ async def delete_image(desk: Desk, image_id: str, user_id: str) -> None:
 
 
 async def delete_images(
-    desk: Desk, image_ids: Sequence[str], user_id: str
+    desk: Desk, image_ids: Sequence[str], user_id: str | None
 ) -> list[MontError | None]:
-    """Delete each of these, in order; None for each that is deleted, or what is wrong with it."""
+    """Delete each of these, in order; None for each that is deleted, or what is wrong with it.
+
+    No `user_id` is whoever owns it.
+    """
 
     async def delete(image_id: str) -> None:
         await delete_image(desk, image_id, user_id)
@@ -103,8 +111,17 @@ async def delete_images(
 
 
 async def check_stores(desk: Desk) -> None:
-    """Return when both stores answer. Raises StoreUnavailable."""
-    await together([desk.objects.check(), desk.records.check()])
+    """Return when all that requests need answers. Raises StoreUnavailable."""
+    checks = (desk.objects.check, desk.records.check, *desk.checks)
+    await together(check() for check in checks)
+
+
+async def _owner_of(desk: Desk, image_id: str) -> str:
+    # Whatever its status, so that a deletion that was cut short is finished by trying again.
+    image = await desk.records.find(image_id)
+    if image is None:
+        raise ImageMissing
+    return image.user_id
 
 
 async def _finish_deletion(desk: Desk, image: Image) -> None:

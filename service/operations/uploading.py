@@ -1,12 +1,16 @@
 """From a declared upload to a completed image.
 
-    request_upload  signs a form for the staging key; no store is touched
+    request_upload   signs a form for the staging key; no store is touched
     (the client sends its bytes to S3)
-    complete_upload reads the staged object once, verifies it, promotes it, records it
+    complete_upload  reads and verifies the staged object
+                     claims its id with a pending record, which no one sees
+                     promotes exactly the verified bytes, by entity tag
+                     publishes the record
 
-The staging key stays writable until its form expires, so nothing is ever served from there: what
-was verified is what was promoted, by entity tag. A crash between promotion and record leaves a
-final object that the next attempt adopts.
+The staging key stays writable until its form expires, so nothing is ever served from there. The
+claim is what holds attempts together: whoever finds one goes on from there, with the same bytes,
+and once an image is deleted there is nothing left to go on from. Recording only after promotion
+would let a late attempt record an image that was deleted meanwhile.
 """
 
 from __future__ import annotations
@@ -22,13 +26,12 @@ from service.errors import (
     UploadRejected,
     UploadUnsettled,
 )
-from service.model import COMPLETED, Description, Image, StoredObject, UploadForm
+from service.model import COMPLETED, PENDING, Description, Image, StoredObject, UploadForm
 from service.operations.desk import Desk
-from service.together import both
 
 # Each further attempt means that the client replaced the staged object in the few milliseconds
 # between our read and our copy. Twice can be an accident.
-_ATTEMPTS = 3
+_ATTEMPTS = 5
 # What a first read does not settle, one of two megabytes does: print profiles, depth maps.
 _LONGEST_HEAD = 2 * 1024 * 1024
 
@@ -101,37 +104,84 @@ async def request_upload(
 
 
 async def complete_upload(desk: Desk, request: CompleteUpload) -> Image:
-    """Verify what arrived, promote it, record it. Completing again returns the same image.
+    """Verify what arrived, claim its id, promote it, publish it. Again: the same image.
 
     Raises NothingUploaded, IdTaken, ImageMissing (deleted meanwhile), UploadRejected,
     UploadUnsettled.
     """
-    staging = naming.staging_key(request.user_id, request.image_id)
     for _ in range(_ATTEMPTS):
-        recorded, staged = await both(
-            desk.records.find(request.image_id),
-            desk.objects.read_head(staging, imageformat.HEAD_BYTES),
-        )
-        if recorded is not None:
-            return _recorded_already(recorded, request)
-        if staged is None:
-            raise NothingUploaded
-        staged = await _with_header(desk, staging, staged)
-        image = await _verified(desk, request, staged)
-        promoted = await desk.objects.promote(
-            staging, image.s3_key, etag=staged.etag, content_type=image.content_type
-        )
-        if not promoted:
-            # Either an attempt before or beside this one got that far, and then its object is
-            # the truth; or the staged object changed under our hands, and then we look again.
-            final = await desk.objects.read_head(image.s3_key, imageformat.HEAD_BYTES)
-            if final is None:
-                continue
-            final = await _with_header(desk, image.s3_key, final)
-            image = _described(request, _declared(staged), final, image.s3_key, desk.now())
+        try:
+            image = await _verified(desk, request)
+        except (NothingUploaded, UploadRejected) as nothing_new:
+            return await _finished_before(desk, request, nothing_new)
         in_place = await desk.records.create(image)
-        return image if in_place is None else _recorded_already(in_place, request)
+        if in_place is not None:
+            if in_place.status != PENDING or in_place.user_id != request.user_id:
+                return _recorded_already(in_place, request)
+            # Another attempt got this far, before us or beside us. What it claimed is either
+            # these very bytes, or bytes that are there no more.
+            if in_place.etag == image.etag:
+                image = in_place
+            elif not await desk.records.replace_pending(in_place, image):
+                continue
+        if await _promoted(desk, image):
+            done = await _published(desk, image, request)
+            if done is not None:
+                return done
     raise UploadUnsettled
+
+
+async def _finished_before(
+    desk: Desk, request: CompleteUpload, nothing_new: NothingUploaded | UploadRejected
+) -> Image:
+    """The image of an earlier attempt, where nothing (good) is staged. Else raises `nothing_new`.
+
+    A form can be sent again after all is done, and staged objects expire: neither changes what
+    was completed, or what had only its publication left to do.
+    """
+    recorded = await desk.records.find(request.image_id)
+    if recorded is None:
+        raise nothing_new
+    if recorded.status != PENDING or recorded.user_id != request.user_id:
+        return _recorded_already(recorded, request)
+    final = await desk.objects.read_head(recorded.s3_key, 1)
+    if final is not None and final.etag == recorded.etag:
+        done = await _published(desk, recorded, request)
+        if done is not None:
+            return done
+    elif isinstance(nothing_new, NothingUploaded):
+        # Its bytes are nowhere any more.
+        await desk.records.abandon(recorded)
+    raise nothing_new
+
+
+async def _promoted(desk: Desk, pending: Image) -> bool:
+    """Copy the staged bytes, if they are still the verified ones; whether they were."""
+    return await desk.objects.promote(
+        naming.staging_key(pending.user_id, pending.image_id),
+        pending.s3_key,
+        etag=pending.etag,
+        content_type=pending.content_type,
+    )
+
+
+async def _published(desk: Desk, pending: Image, request: CompleteUpload) -> Image | None:
+    """The completed image; None where other bytes have been claimed for it meanwhile."""
+    published = await desk.records.publish(pending, timestamps.to_text(desk.now()))
+    if published is not None:
+        return published
+    recorded = await desk.records.find(pending.image_id)
+    if recorded is None:
+        raise ImageMissing
+    return None if recorded.status == PENDING else _recorded_already(recorded, request)
+
+
+def _recorded_already(image: Image, request: CompleteUpload) -> Image:
+    if image.user_id != request.user_id:
+        raise IdTaken
+    if image.status != COMPLETED:
+        raise ImageMissing
+    return image
 
 
 async def _with_header(desk: Desk, key: str, stored: StoredObject) -> StoredObject:
@@ -147,20 +197,17 @@ async def _with_header(desk: Desk, key: str, stored: StoredObject) -> StoredObje
     return stored
 
 
-def _recorded_already(image: Image, request: CompleteUpload) -> Image:
-    if image.user_id != request.user_id:
-        raise IdTaken
-    if image.status != COMPLETED:
-        raise ImageMissing
-    return image
-
-
-async def _verified(desk: Desk, request: CompleteUpload, staged: StoredObject) -> Image:
-    """The image that the staged bytes are.
+async def _verified(desk: Desk, request: CompleteUpload) -> Image:
+    """The pending image that the staged bytes are. Raises NothingUploaded, UploadRejected.
 
     Bytes that contradict their own signed declaration can never become right, so they are
     removed. A request that contradicts good bytes is only refused: the right one may follow.
     """
+    staging = naming.staging_key(request.user_id, request.image_id)
+    staged = await desk.objects.read_head(staging, imageformat.HEAD_BYTES)
+    if staged is None:
+        raise NothingUploaded
+    staged = await _with_header(desk, staging, staged)
     declared = _declared(staged)
     key = naming.final_key(
         request.user_id, request.image_id, declared[0].filename if declared else _name_of(request)
@@ -172,7 +219,7 @@ async def _verified(desk: Desk, request: CompleteUpload, staged: StoredObject) -
             )
         image = _described(request, declared, staged, key, desk.now())
     except UploadRejected:
-        await desk.objects.delete([naming.staging_key(request.user_id, request.image_id)])
+        await desk.objects.delete([staging])
         raise
     if request.file_size is not None and request.file_size != staged.size:
         raise UploadRejected(
@@ -215,6 +262,7 @@ def _described(
         height=header.height,
         tags=said.tags if request.tags is None else request.tags,
         description=said.description if request.description is None else request.description,
+        status=PENDING,
     )
 
 

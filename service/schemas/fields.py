@@ -8,8 +8,9 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
+from service.naming import USER_ID_PATTERN
+
 UUID_PATTERN = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
-USER_ID_PATTERN = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._@+:-]{1,128}\Z", re.ASCII)
 MOST_TAGS, LONGEST_TAG, LONGEST_DESCRIPTION, LONGEST_FILENAME, LARGEST_BATCH = 20, 50, 500, 255, 100
 
 
@@ -45,12 +46,13 @@ class Count(fields.Integer):
     """A whole number of the JSON type number: neither text nor true nor 1.5."""
 
     def __init__(self, **keywords: Any) -> None:
-        super().__init__(strict=True, **keywords)
+        super().__init__(**keywords)
 
     def _validated(self, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        # To JSON Schema 1.0 is an integer as well as 1.
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
             raise self.make_error("invalid", input=value)
-        return super()._validated(value)
+        return int(value)
 
 
 class QueryCount(fields.Integer):

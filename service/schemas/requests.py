@@ -6,8 +6,9 @@ OpenAPI document say the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_load, validate
 
@@ -40,14 +41,21 @@ class Rules:
 
 
 class RequestSchema(Schema):
-    """A request's body or query. Unknown fields are not read: clients send more than they must."""
+    """A request's body or query. Unknown fields are not read: clients send more than they must.
+
+    What `names_images` needs no user_id from a caller that may act for any: the images tell whose
+    they are.
+    """
+
+    names_images: ClassVar[bool] = False
 
     class Meta:
         unknown = EXCLUDE
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, partial: Sequence[str] | None = None) -> None:
+        """`partial` names required fields that may be left out all the same."""
         self.rules = rules
-        super().__init__()
+        super().__init__(partial=partial)
 
 
 class _File(RequestSchema):
@@ -154,9 +162,9 @@ class ListQuery(RequestSchema):
 
 @dataclass(frozen=True, slots=True)
 class EditImage:
-    """Whose image, and what to change about it."""
+    """Whose image (None: whoever's), and what to change about it."""
 
-    user_id: str
+    user_id: str | None
     edit: Edit
 
 
@@ -166,6 +174,7 @@ class EditRequest(RequestSchema):
     class Meta:
         unknown = RAISE
 
+    names_images = True
     user_id = UserId(required=True, metadata={"example": "user123"})
     tags = tags_field(
         allow_none=True, metadata={"description": "Replaces all tags; null clears them."}
@@ -177,7 +186,7 @@ class EditRequest(RequestSchema):
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> EditImage:
         """The operation's own request."""
-        user_id = data.pop("user_id")
+        user_id = data.pop("user_id", None)
         if not data:
             raise ValidationError("Nothing to change: give tags or description.", "tags")
         if "tags" in data:
@@ -195,6 +204,7 @@ class Owner:
 class DeleteRequest(RequestSchema):
     """DELETE /images/{image_id}: the owner, in the body or in the query."""
 
+    names_images = True
     user_id = UserId(metadata={"example": "user123"})
 
     @post_load
@@ -220,19 +230,20 @@ class DownloadQuery(RequestSchema):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Several images of one user."""
+    """Several images of one user (None: whoever's)."""
 
-    user_id: str
+    user_id: str | None
     image_ids: tuple[str, ...]
 
 
 class BatchRequest(RequestSchema):
     """The two batch calls."""
 
+    names_images = True
     image_ids = fields.List(ImageId(), required=True, validate=validate.Length(1, LARGEST_BATCH))
     user_id = UserId(required=True, metadata={"example": "user123"})
 
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> Batch:
         """The batch."""
-        return Batch(data["user_id"], tuple(data["image_ids"]))
+        return Batch(data.get("user_id"), tuple(data["image_ids"]))

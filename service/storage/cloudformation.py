@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import yaml
 
@@ -140,6 +141,9 @@ class _Call:
 
 class _Loader(yaml.SafeLoader):
     """Plain YAML and the three functions that the template uses; any other tag is an error."""
+
+    # Of its own: the SAM translator, where it is loaded too, teaches SafeLoader all functions.
+    yaml_multi_constructors: ClassVar[dict[str | None, Any]] = {}
 
 
 def _construct_call(loader: _Loader, node: yaml.ScalarNode) -> _Call:

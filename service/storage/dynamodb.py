@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
@@ -23,6 +23,7 @@ from service.model import (
     COMPLETED,
     DELETING,
     KEEP,
+    PENDING,
     Edit,
     Image,
     Page,
@@ -49,7 +50,6 @@ _CONDITION_FAILED = "ConditionalCheckFailedException"
 # A tag filter reads past what does not match. This many rows a page (about 5 MB, a second or two)
 # is where a page of a very rare tag ends early instead of reading on.
 _TAG_READ_BUDGET = 10_000
-_TAG_ROWS = 1_000
 _BATCH_ATTEMPTS = 5
 
 
@@ -79,12 +79,40 @@ class DynamoDBImageRecords:
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
             except ClientError as error:
-                in_place = await self._in_place(error, image.image_id)
-                if in_place is None:
+                item = await self._item_in_place(error, image.image_id, image.user_id)
+                if item is None:
                     # Written by someone else and removed again between our two calls.
                     raise StoreUnavailable(_STORE, "the record came and went") from error
-                return in_place
+                return from_item(item)
         return None
+
+    async def replace_pending(self, pending: Image, image: Image) -> bool:
+        """See `ports.ImageRecords`."""
+        return await self._if_in_place(self._client.put_item, pending, Item=to_item(image))
+
+    async def publish(self, pending: Image, upload_timestamp: str) -> Image | None:
+        """See `ports.ImageRecords`."""
+        published = await self._if_in_place(
+            self._client.update_item,
+            pending,
+            {
+                ":completed": {"S": COMPLETED},
+                ":instant": {"S": upload_timestamp},
+                ":shard": {"N": str(timeline_shard(pending.image_id))},
+            },
+            Key=_key(pending.image_id),
+            UpdateExpression=(
+                "SET #status = :completed, upload_timestamp = :instant, timeline_shard = :shard "
+                "REMOVE claimed_at"
+            ),
+        )
+        if not published:
+            return None
+        return replace(pending, status=COMPLETED, upload_timestamp=upload_timestamp)
+
+    async def abandon(self, pending: Image) -> None:
+        """See `ports.ImageRecords`."""
+        await self._if_in_place(self._client.delete_item, pending, Key=_key(pending.image_id))
 
     async def find(self, image_id: str) -> Image | None:
         """See `ports.ImageRecords`."""
@@ -159,7 +187,8 @@ class DynamoDBImageRecords:
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
             except ClientError as error:
-                _refuse_others(await self._in_place(error, image_id), user_id)
+                item = await self._item_in_place(error, image_id, user_id)
+                _refuse_others(None if item is None else from_item(item), user_id)
                 raise RevisionMismatch from error
         return from_item(answer["Attributes"])
 
@@ -191,7 +220,7 @@ class DynamoDBImageRecords:
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
             except ClientError as error:
-                item = await self._item_in_place(error, image_id)
+                item = await self._item_in_place(error, image_id, user_id)
                 if item is not None and item.get("deleting_mark") == mark:
                     return from_item(item)
                 _refuse_others(None if item is None else from_item(item), user_id)
@@ -275,17 +304,44 @@ class DynamoDBImageRecords:
 
         return fetch
 
-    async def _in_place(self, error: ClientError, image_id: str) -> Image | None:
-        item = await self._item_in_place(error, image_id)
-        return None if item is None else from_item(item)
+    async def _if_in_place(
+        self,
+        write: Callable[..., Awaitable[Any]],
+        pending: Image,
+        values: Item | None = None,
+        **arguments: Any,
+    ) -> bool:
+        """Write if this pending record is what is there; whether it was."""
+        with translated(_STORE):
+            try:
+                await write(
+                    TableName=self._names.table,
+                    ConditionExpression="#status = :pending AND etag = :etag",
+                    ExpressionAttributeNames={"#status": "status"},
+                    ExpressionAttributeValues={
+                        ":pending": {"S": PENDING},
+                        ":etag": {"S": pending.etag},
+                        **(values or {}),
+                    },
+                    **arguments,
+                )
+            except ClientError as error:
+                if error_code(error) != _CONDITION_FAILED:
+                    raise
+                return False
+        return True
 
-    async def _item_in_place(self, error: ClientError, image_id: str) -> Item | None:
+    async def _item_in_place(self, error: ClientError, image_id: str, user_id: str) -> Item | None:
         """The item that made a condition fail. Any other error is raised on."""
         if error_code(error) != _CONDITION_FAILED:
             raise error
         sent_along: Item | None = error.response.get("Item")
-        # Older emulators leave it out, and so does DynamoDB when there was no item at all.
-        return sent_along or await self._get(image_id)
+        if sent_along and sent_along["user_id"]["S"] == user_id:
+            return sent_along
+        # Older emulators leave it out, and so does DynamoDB when there was no item at all. Somebody
+        # else's is looked up too: an answer that came a call sooner would tell that it exists.
+        looked_up = await self._get(image_id)
+        return sent_along or looked_up
 
     async def _get(self, image_id: str) -> Item | None:
         answer = await self._client.get_item(
@@ -305,7 +361,7 @@ def _update(sets: list[str], removes: list[str]) -> str:
 
 def _refuse_others(image: Image | None, user_id: str) -> None:
     """Raise what is wrong when a condition on owner and status has failed."""
-    if image is None:
+    if image is None or image.status == PENDING:
         raise ImageMissing
     if image.status == DELETING:
         # To anyone but its owner it is gone already.
@@ -320,6 +376,5 @@ def _reading(selection: Selection, limit: int, partitions: int) -> Reading:
     Three more than a page's even share: one that tells whether more follow, one of the next
     instant that settles the last, one for the position that the page starts behind.
     """
-    if selection.tag is not None:
-        return Reading(_TAG_ROWS // partitions, _TAG_READ_BUDGET // partitions)
-    return Reading(ceil(limit / partitions) + 3, None)
+    budget = None if selection.tag is None else _TAG_READ_BUDGET // partitions
+    return Reading(ceil(limit / partitions) + 3, budget)

@@ -3,11 +3,12 @@
 image_id          S   the table's key
 user_id           S   hash of UserIdTimestampIndex
 timeline_shard    N   hash of TimelineIndex: spreads new images over its partitions
-upload_timestamp  S   range of both; gone while deleting, which takes the item off both
+upload_timestamp  S   range of both; only a completed image has it, so only those are in them
 deleting_shard    N   hash of DeletingIndex, there only while deleting
 deleting_since    S   its range
 deleting_mark     S   which call marked it, there only while deleting
 completed_at      S   upload_timestamp as it was, there only while deleting
+claimed_at        S   when the upload's completion began, there only while pending
 the rest              filename, content_type, file_size, s3_key, etag, width, height,
                       tags (L of S), description, status, revision
 """
@@ -15,13 +16,14 @@ the rest              filename, content_type, file_size, s3_key, etag, width, he
 from __future__ import annotations
 
 import zlib
-from typing import Any, Literal
+from typing import Any
 
-from service.model import COMPLETED, DELETING, Image
+from service.model import COMPLETED, DELETING, PENDING, Image, Status
 
 TIMELINE_SHARDS = 16
 
 Item = dict[str, Any]
+_STATUSES: dict[str, Status] = {each: each for each in (PENDING, COMPLETED, DELETING)}
 
 
 def timeline_shard(image_id: str) -> int:
@@ -30,12 +32,10 @@ def timeline_shard(image_id: str) -> int:
 
 
 def to_item(image: Image) -> Item:
-    """The item of a completed image."""
+    """The item of a pending or completed image."""
     item: Item = {
         "image_id": {"S": image.image_id},
         "user_id": {"S": image.user_id},
-        "timeline_shard": {"N": str(timeline_shard(image.image_id))},
-        "upload_timestamp": {"S": image.upload_timestamp},
         "filename": {"S": image.filename},
         "content_type": {"S": image.content_type},
         "file_size": {"N": str(image.file_size)},
@@ -47,6 +47,11 @@ def to_item(image: Image) -> Item:
         "status": {"S": image.status},
         "revision": {"N": str(image.revision)},
     }
+    if image.status == PENDING:
+        item["claimed_at"] = {"S": image.upload_timestamp}
+    else:
+        item["upload_timestamp"] = {"S": image.upload_timestamp}
+        item["timeline_shard"] = {"N": str(timeline_shard(image.image_id))}
     if image.description is not None:
         item["description"] = {"S": image.description}
     return item
@@ -59,9 +64,7 @@ def tags_value(tags: tuple[str, ...]) -> dict[str, Any]:
 
 def from_item(item: Item) -> Image:
     """The image of an item, whatever its status."""
-    status: Literal["completed", "deleting"] = (
-        DELETING if item["status"]["S"] == DELETING else COMPLETED
-    )
+    instant = item.get("upload_timestamp") or item.get("completed_at") or item["claimed_at"]
     description = item.get("description")
     return Image(
         image_id=item["image_id"]["S"],
@@ -69,13 +72,13 @@ def from_item(item: Item) -> Image:
         filename=item["filename"]["S"],
         content_type=item["content_type"]["S"],
         file_size=int(item["file_size"]["N"]),
-        upload_timestamp=(item.get("upload_timestamp") or item["completed_at"])["S"],
+        upload_timestamp=instant["S"],
         s3_key=item["s3_key"]["S"],
         etag=item["etag"]["S"],
         width=int(item["width"]["N"]),
         height=int(item["height"]["N"]),
         tags=tuple([tag["S"] for tag in item["tags"]["L"]]),
         description=None if description is None else description["S"],
-        status=status,
+        status=_STATUSES[item["status"]["S"]],
         revision=int(item["revision"]["N"]),
     )

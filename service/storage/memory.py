@@ -1,4 +1,4 @@
-"""Both ports in a dictionary: what the contract means, without a store. For tests and sketches."""
+"""The ports in dictionaries: what the contract means, without a store. For tests and sketches."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from service.model import (
     COMPLETED,
     DELETING,
     KEEP,
+    PENDING,
+    ApiKey,
     Disposition,
     Edit,
     Image,
@@ -90,7 +92,7 @@ class MemoryImageObjects:
     async def promote(self, source: str, target: str, *, etag: str, content_type: str) -> bool:
         """See `ports.ImageObjects`."""
         stored = self._objects.get(source)
-        if stored is None or stored.etag != etag or target in self._objects:
+        if stored is None or stored.etag != etag:
             return False
         self._objects[target] = _Bytes(stored.body, content_type, {})
         return True
@@ -114,6 +116,28 @@ class MemoryImageRecords:
         """See `ports.ImageRecords`."""
         in_place = self._images.setdefault(image.image_id, image)
         return None if in_place is image else in_place
+
+    async def replace_pending(self, pending: Image, image: Image) -> bool:
+        """See `ports.ImageRecords`."""
+        if not self._is_in_place(pending):
+            return False
+        self._images[image.image_id] = image
+        return True
+
+    async def publish(self, pending: Image, upload_timestamp: str) -> Image | None:
+        """See `ports.ImageRecords`."""
+        if not self._is_in_place(pending):
+            return None
+        image = replace(
+            self._images[pending.image_id], status=COMPLETED, upload_timestamp=upload_timestamp
+        )
+        self._images[pending.image_id] = image
+        return image
+
+    async def abandon(self, pending: Image) -> None:
+        """See `ports.ImageRecords`."""
+        if self._is_in_place(pending):
+            del self._images[pending.image_id]
 
     async def find(self, image_id: str) -> Image | None:
         """See `ports.ImageRecords`."""
@@ -177,12 +201,44 @@ class MemoryImageRecords:
     async def check(self) -> None:
         """See `ports.ImageRecords`."""
 
+    def _is_in_place(self, pending: Image) -> bool:
+        image = self._images.get(pending.image_id)
+        return image is not None and (image.status, image.etag) == (PENDING, pending.etag)
+
     def _owned(self, image_id: str, user_id: str) -> Image:
         image = self._images.get(image_id)
-        if image is None:
+        if image is None or image.status == PENDING:
             raise ImageMissing
         if image.status == DELETING:
             raise DeletionPending(image) if image.user_id == user_id else ImageMissing
         if image.user_id != user_id:
             raise NotOwner
         return image
+
+
+class MemoryApiKeys:
+    """`ports.ApiKeys` in memory."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, ApiKey] = {}
+
+    async def find(self, key_hash: str) -> ApiKey | None:
+        """See `ports.ApiKeys`."""
+        return self._keys.get(key_hash)
+
+    async def create(self, key: ApiKey) -> None:
+        """See `ports.ApiKeys`."""
+        self._keys.setdefault(key.key_hash, key)
+
+    async def list_all(self) -> tuple[ApiKey, ...]:
+        """See `ports.ApiKeys`."""
+        return tuple(self._keys.values())
+
+    async def revoke(self, key_id: str, revoked_at: str) -> ApiKey | None:
+        """See `ports.ApiKeys`."""
+        for key in self._keys.values():
+            if key.key_id == key_id:
+                revoked = replace(key, revoked_at=key.revoked_at or revoked_at)
+                self._keys[key.key_hash] = revoked
+                return revoked
+        return None

@@ -102,7 +102,6 @@ class S3ImageObjects:
                     Key=target,
                     CopySource={"Bucket": self._bucket, "Key": source},
                     CopySourceIfMatch=etag,
-                    IfNoneMatch="*",
                     # The declaration has done its work, and whoever holds a link could read it.
                     MetadataDirective="REPLACE",
                     ContentType=content_type,

@@ -141,17 +141,18 @@ def _table(node: Node) -> TableDefinition:
         "BillingMode",
         "AttributeDefinitions",
         "KeySchema",
-        "GlobalSecondaryIndexes",
         "PointInTimeRecoverySpecification",
         "DeletionProtectionEnabled",
+        optional=("GlobalSecondaryIndexes",),
     )
+    indexes = fields.get("GlobalSecondaryIndexes")
     fields["BillingMode"].one_of("PAY_PER_REQUEST")
     recovery = fields["PointInTimeRecoverySpecification"].field("PointInTimeRecoveryEnabled")
     return TableDefinition(
         name=fields["TableName"].text(),
         key=_key_schema(fields["KeySchema"]),
         attributes=dict(map(_attribute, fields["AttributeDefinitions"].items())),
-        indexes=tuple(map(_index, fields["GlobalSecondaryIndexes"].items())),
+        indexes=() if indexes is None else tuple(map(_index, indexes.items())),
         point_in_time_recovery=recovery.flag(),
         deletion_protection=fields["DeletionProtectionEnabled"].flag(),
     )

@@ -19,6 +19,8 @@ from service.model import HIGHEST_ID, LOWEST_ID, Image, Page, Position, Selectio
 from service.together import together
 
 _BEFORE_ALL = "0"
+# About what one answer of DynamoDB can hold (1 MB); more would only be cut.
+_MOST_ROWS = 1_000
 _BEHIND_ALL = "9999-12-31T23:59:59.999999Z"
 
 
@@ -49,9 +51,11 @@ Fetch = Callable[[Bounds, bool, int, object | None], Awaitable[Chunk]]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How much to read: `rows` at a time and `budget` rows in all, for each partition.
+    """How much to read: `rows` at first and `budget` rows in all, for each partition.
 
-    None is no budget: right where every row read is a row shown.
+    Each further read of a partition asks for twice as many rows: the first ones did not do, be it
+    that few rows match or that many share one instant. None is no budget: right where every row
+    read is a row shown.
     """
 
     rows: int
@@ -70,6 +74,7 @@ class _Partition:
         self._bounds = _bounds(selection, after)
         self._reading = reading
         self._evaluated = 0
+        self._rows = reading.rows
         self._held: list[Image] = []
         self._continuation: object | None = None
         self.ready: deque[Image] = deque()
@@ -86,9 +91,10 @@ class _Partition:
         """Read on until an image is ready, the partition ends, or the budget does."""
         while not self.ready and not self.ended and not self._spent():
             chunk = await self._fetch(
-                self._bounds, self._descending, self._reading.rows, self._continuation
+                self._bounds, self._descending, self._rows, self._continuation
             )
             self._evaluated += chunk.evaluated
+            self._rows = min(2 * self._rows, _MOST_ROWS)
             self._held += [image for image in chunk.images if self._is_ahead(image)]
             if chunk.resume is None:
                 self.ended = True

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from service.errors import DeletionPending, ImageMissing, NotOwner, RevisionMismatch
-from service.model import COMPLETED, DELETING, Edit, Image, Revision, Selection
+from service.model import COMPLETED, DELETING, PENDING, Edit, Image, Revision, Selection
 from service.ports import ImageRecords
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -111,6 +111,62 @@ async def test_of_ten_creations_at_once_exactly_one_is_made(records: ImageRecord
     assert len(winners) == 1
     assert await records.find(image.image_id) == winners[0]
     assert {other for other in in_place if other is not None} == {winners[0]}
+
+
+async def test_a_pending_record_is_found_but_in_no_list(records: ImageRecords) -> None:
+    pending = an_image(status=PENDING)
+    assert await records.create(pending) is None
+    assert await records.find(pending.image_id) == pending
+    assert not await listed(records, pending)
+    with pytest.raises(ImageMissing):
+        await records.edit(pending.image_id, pending.user_id, Edit(tags=()), revisions=None)
+    with pytest.raises(ImageMissing):
+        await records.mark_deleting(pending.image_id, pending.user_id, LATER)
+
+
+async def test_publishing_completes_a_pending_record_as_of_now(records: ImageRecords) -> None:
+    pending = an_image(status=PENDING)
+    await records.create(pending)
+    published = await records.publish(pending, LATER)
+    assert published == replace(pending, status=COMPLETED, upload_timestamp=LATER)
+    assert await records.find(pending.image_id) == published
+    assert await listed(records, published)
+    assert await records.publish(pending, LATER_STILL) is None
+    assert await records.find(pending.image_id) == published
+
+
+async def test_of_ten_publications_at_once_exactly_one_is_made(records: ImageRecords) -> None:
+    pending = an_image(status=PENDING)
+    await records.create(pending)
+    published = await asyncio.gather(*(records.publish(pending, LATER) for _ in range(10)))
+    assert [each is None for each in published].count(False) == 1
+
+
+async def test_a_pending_record_gives_way_to_another_once(records: ImageRecords) -> None:
+    first = an_image(status=PENDING)
+    second = replace(first, etag="f" * 32, width=7, upload_timestamp=LATER)
+    third = replace(first, etag="e" * 32)
+    await records.create(first)
+    assert await records.replace_pending(first, second)
+    assert not await records.replace_pending(first, third)
+    assert await records.find(first.image_id) == second
+    assert await records.publish(first, LATER) is None
+    assert await records.publish(second, LATER) is not None
+    assert not await records.replace_pending(second, third)
+
+
+async def test_only_what_is_pending_can_be_abandoned(records: ImageRecords) -> None:
+    pending = an_image(status=PENDING)
+    await records.create(pending)
+    await records.abandon(replace(pending, etag="f" * 32))
+    assert await records.find(pending.image_id) == pending
+    await records.abandon(pending)
+    await records.abandon(pending)
+    assert await records.find(pending.image_id) is None
+    completed = an_image()
+    await records.create(completed)
+    await records.abandon(completed)
+    assert await records.find(completed.image_id) == completed
 
 
 async def test_many_are_found_at_once_with_repeats_and_gaps(records: ImageRecords) -> None:

@@ -184,6 +184,31 @@ async def test_a_body_that_does_not_arrive_is_not_waited_for_for_ever(
         await wire.close()
 
 
+@pytest.mark.parametrize("said", [b"", b"GET /livez HTTP/1.1\r\nHost: x\r\n"])
+async def test_a_connection_that_asks_for_nothing_is_closed(
+    stores: Settings, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(web, "_HEADER_SECONDS", 0.1)
+    async with open_door(stores) as address:
+        wire = await connect(address)
+        await wire.write(said)
+        assert await wire.ended()
+        await wire.close()
+
+
+async def test_a_connection_is_kept_for_the_next_request(
+    stores: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "_HEADER_SECONDS", 0.1)
+    async with open_door(stores) as address:
+        first, silent = await connect(address), await connect(address)
+        assert await is_alive(first)
+        assert await silent.ended()
+        assert await is_alive(first)
+        await first.close()
+        await silent.close()
+
+
 async def test_a_client_that_leaves_in_the_middle_harms_nobody(door: str) -> None:
     for part in (b"GET", b"GET /livez HTTP/1.1\r\n", b"POST /images/complete HTTP/1.1\r\n"):
         wire = await connect(door)

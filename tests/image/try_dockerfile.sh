@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
-# Builds config/Dockerfile and runs what it says, on a machine without a Docker engine.
+# Builds config/Dockerfile and config/localstack/Dockerfile and runs what they say, on a machine
+# without a Docker engine.
 #
 # buildah's chroot isolation runs the steps and needs neither a daemon nor a registry; the base is
 # the Debian release of the real one, made by mmdebstrap, with Debian's Python of the same version.
 # Then the image's own command, user and health check run in the image's file system, read-only,
-# against an embedded backend outside of it. As root on Debian 12 or newer; DEBIAN_MIRROR names
+# against an embedded backend outside of it. Of LocalStack's image, which has the same Python, all
+# is built that we add to it; LocalStack itself is not in it then. As root on Debian 12 or newer; DEBIAN_MIRROR names
 # another mirror. Leaves nothing behind. Ends with 0 where the tools cannot be installed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 readonly SUITE=trixie MIRROR=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 readonly BASE=localhost/mont-base:$SUITE IMAGE=localhost/mont-image-service:try
+readonly LOCALSTACK=localhost/mont-localstack:try
 WORK=$(mktemp -d /tmp/mont-image.XXXXXX)
 readonly WORK
 backend='' server=''
@@ -108,14 +111,15 @@ make_base() {
   rm "$WORK/base.tar"
 }
 
-build_image() {
-  say "Building config/Dockerfile"
+# build DOCKERFILE IMAGE
+build() {
+  say "Building $1"
   (umask 077 && write_pip_configuration "$WORK/pip.conf")
   # The Docker format, since OCI's has no health check.
   image_tool bud --isolation chroot --format docker --pull-never --build-arg "BASE=$BASE" \
     --volume "$WORK/pip.conf:/etc/pip.conf:ro" --volume /etc/ssl/certs:/etc/ssl/certs:ro \
-    --file config/Dockerfile --tag "$IMAGE" . >"$WORK/build.log" 2>&1 ||
-    { tail -40 "$WORK/build.log"; fail "the steps of config/Dockerfile do not build"; }
+    --file "$1" --tag "$2" . >"$WORK/build.log" 2>&1 ||
+    { tail -40 "$WORK/build.log"; fail "the steps of $1 do not build"; }
   rm "$WORK/pip.conf"
 }
 
@@ -201,6 +205,7 @@ run_service() {
     fail "mont provision changes something the second time"
 
   say "${COMMAND[*]} as $OWNER on a read-only file system"
+  : >"$WORK/server.log" # there before the server starts, since it is read at once
   (inside "${COMMAND[@]}") >"$WORK/server.log" 2>&1 &
   server=$!
   local address='' tries=0
@@ -237,12 +242,52 @@ with r.build_opener(r.ProxyHandler({})).open(sys.argv[1], timeout=10) as answer:
   say "SIGTERM: ended with status 0"
 }
 
+# What is there once LocalStack's image is built: the program that its hook calls, the package for
+# this processor with its bytecode, and scripts that can be run.
+check_localstack() {
+  local container root script
+  container=$(image_tool from --pull-never "$LOCALSTACK")
+  root=$(image_tool mount "$container")
+  chroot "$root" /opt/mont/venv/bin/mont deploy --help | grep -e --zip >/dev/null ||
+    fail "mont deploy does not run in LocalStack's image"
+  python3 - "$root/opt/mont/mont-lambda.zip" "$(uname -m)" <<'PYTHON' || fail "Lambda's package"
+import sys
+import zipfile
+
+with zipfile.ZipFile(sys.argv[1]) as package:
+    names = package.namelist()
+assert "lambda_bridge/handler.py" in names
+assert "lambda_bridge/__pycache__/handler.cpython-313.pyc" in names, "it is not compiled"
+machines = {name.partition(".cpython-")[2] for name in names if name.endswith("-gnu.so")}
+assert machines == {f"313-{sys.argv[2]}-linux-gnu.so"}, machines
+print(f"== LocalStack's image: mont deploy runs, {len(names)} files in Lambda's package")
+PYTHON
+  for script in /opt/mont/health.sh /etc/localstack/init/ready.d/10-mont-deploy.sh; do
+    [ -x "$root$script" ] || fail "$script cannot be run"
+  done
+  [ -z "$(find "$root/opt/mont/venv/lib" -maxdepth 3 -name pip)" ] || fail "pip is left in it"
+  [ ! -e "$root/build" ] || fail "the builder's folder is in LocalStack's image"
+
+  # The hook as it is, with nobody at its address: it gets as far as calling, and says what failed.
+  local status=0
+  chroot "$root" env GATEWAY_LISTEN=127.0.0.1:1 MONT_STATUS=/tmp/status \
+    /etc/localstack/init/ready.d/10-mont-deploy.sh >"$WORK/hook.log" 2>&1 || status=$?
+  if [ "$status" = 0 ] || [ "$(cat "$root/tmp/status")" != "$status" ] ||
+    ! grep "DEPLOYMENT FAILED" "$WORK/hook.log" >/dev/null; then
+    cat "$WORK/hook.log"
+    fail "the hook ends with $status where there is no LocalStack"
+  fi
+  say "Its hook, without a LocalStack: $(grep -m 1 '^Error' "$WORK/hook.log")"
+}
+
 install_tools
 make_base
-build_image
+build config/Dockerfile "$IMAGE"
 read_configuration
 CONTAINER=$(image_tool from --pull-never "$IMAGE")
 ROOT=$(image_tool mount "$CONTAINER")
 check_contents
 run_service
-say "config/Dockerfile builds and serves ($SECONDS s)"
+build config/localstack/Dockerfile "$LOCALSTACK"
+check_localstack
+say "Both images build, and config/Dockerfile's serves ($SECONDS s)"

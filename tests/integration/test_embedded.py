@@ -149,7 +149,23 @@ async def test_it_answers_as_soon_as_it_is_entered_and_is_gone_when_left() -> No
     assert not children()
 
 
+@pytest.fixture(autouse=True)
+def others() -> Iterator[set[int]]:
+    """The backends that other suites hold open meanwhile; none of ours."""
+    running = set() if not Path("/proc").exists() else _backends()
+    _OTHERS.update(running)
+    yield running
+    _OTHERS.clear()
+
+
+_OTHERS: set[int] = set()
+
+
 def children() -> set[int]:
+    return _backends() - _OTHERS
+
+
+def _backends() -> set[int]:
     listing = Path(f"/proc/{os.getpid()}/task")
     if not listing.exists():
         pytest.skip("lists processes by /proc")

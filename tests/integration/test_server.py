@@ -132,6 +132,15 @@ async def test_a_killed_server_takes_its_backend_with_it():
             await asyncio.sleep(0.02)
 
 
+async def test_a_server_whose_backend_ends_says_so_and_ends_too():
+    async with running_server("--backend", "embedded") as running:
+        children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children")
+        if not children.exists():
+            pytest.skip("telling a process's children needs /proc")
+        os.kill(int(children.read_text().split()[0]), signal.SIGKILL)
+        assert await asyncio.wait_for(running.process.wait(), 20) == 1
+
+
 async def test_a_request_under_way_at_sigterm_is_answered(slow_store):
     endpoint, asked, answer = slow_store
     async with running_server("--backend", "aws", environment={"AWS_ENDPOINT_URL": endpoint}) as s:

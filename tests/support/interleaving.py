@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextvars import ContextVar
+from random import Random
 from typing import Any
 
 # How often the loop goes round for everything runnable to have run. Too few fails loudly: a
@@ -68,31 +69,46 @@ async def every_order(scene: Scene, *, one_by_one: bool = True) -> int:
     """
     played = 0
     wanted: list[int] = []
+    taken: list[tuple[int, int]] = []
+
+    def choose(choices: int) -> int:
+        number = wanted[len(taken)] if len(taken) < len(wanted) else 0
+        taken.append((number, choices))
+        return number
+
     while True:
-        turns = Turns(one_by_one=one_by_one)
-        calls, check = await scene(turns)
-        tasks = {name: _started(name, call) for name, call in calls.items()}
-        taken: list[tuple[int, int]] = []
-        order: list[str] = []
-        while True:
-            for _ in range(_ROUNDS):
-                await asyncio.sleep(0)
-            choices = turns.choices()
-            if not choices:
-                break
-            number = wanted[len(taken)] if len(taken) < len(wanted) else 0
-            taken.append((number, len(choices)))
-            order.append(choices[number])
-            turns.give(choices[number])
-        assert all(task.done() for task in tasks.values()), f"calls are stuck after {order}"
-        await check({name: _outcome(task) for name, task in tasks.items()}, order)
+        taken.clear()
+        await _play(scene, choose, one_by_one)
         played += 1
         while taken and taken[-1][0] + 1 == taken[-1][1]:
             taken.pop()
         if not taken:
             return played
-        wanted = [number for number, _ in taken]
+        wanted[:] = [number for number, _ in taken]
         wanted[-1] += 1
+
+
+async def many_orders(scene: Scene, number: int, *, one_by_one: bool = True) -> None:
+    """Plays a scene in so many orders out of more than can all be played, always the same ones."""
+    for seed in range(number):
+        await _play(scene, Random(seed).randrange, one_by_one)
+
+
+async def _play(scene: Scene, choose: Callable[[int], int], one_by_one: bool) -> None:
+    turns = Turns(one_by_one=one_by_one)
+    calls, check = await scene(turns)
+    tasks = {name: _started(name, call) for name, call in calls.items()}
+    order: list[str] = []
+    while True:
+        for _ in range(_ROUNDS):
+            await asyncio.sleep(0)
+        choices = turns.choices()
+        if not choices:
+            break
+        order.append(choices[choose(len(choices))])
+        turns.give(order[-1])
+    assert all(task.done() for task in tasks.values()), f"calls are stuck after {order}"
+    await check({name: _outcome(task) for name, task in tasks.items()}, order)
 
 
 def _started(name: str, call: Coroutine[Any, Any, object]) -> asyncio.Task[object]:

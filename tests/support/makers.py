@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from service import errors, naming
+from service.auth.callers import Authenticator
 from service.cursor import CursorSealer
 from service.endpoints import Call, Endpoint, Reply
 from service.exchange import ApiRequest, ApiResponse
@@ -134,6 +135,7 @@ def an_error(kind: type[errors.MontError]) -> errors.MontError:
         errors.MethodRefused: (("GET", "OPTIONS"),),
         errors.DeletionPending: (an_image(status="deleting"),),
         errors.Throttled: (1.2,),
+        errors.Unauthenticated: ('ApiKey realm="mont"', "unknown key"),
         errors.StoreUnavailable: ("S3", "connection to 10.1.2.3 refused"),
     }
     return kind(*arguments.get(kind, ()))
@@ -177,6 +179,7 @@ class Api:
 def an_api(
     world: World | None = None,
     *extra: Endpoint,
+    identity: Authenticator | None = None,
     bucket: TokenBucket | None = None,
     observers: Sequence[Observer] = (),
     **settings: Any,
@@ -188,6 +191,7 @@ def an_api(
             Settings(**settings),
             world.objects,
             world.records,
+            identity=identity,
             bucket=bucket,
             observers=observers,
             extra=extra,

@@ -44,6 +44,7 @@ def random_settings(endpoint: str) -> Settings:
         aws_endpoint_url=endpoint,
         s3_bucket_name=f"images-{name}",
         dynamodb_table_name=f"Images-{name}",
+        api_keys_table_name=f"Keys-{name}",
         throttle_rate_limit=1_000_000,
         throttle_burst_limit=1_000_000,
     )
@@ -109,6 +110,7 @@ async def provisioned_table(settings: Settings) -> AsyncIterator[DynamoDBImageRe
     names = {
         "TableName": settings.dynamodb_table_name,
         "UserIndexName": settings.dynamodb_gsi_name,
+        "ApiKeysTableName": settings.api_keys_table_name,
         # Younger than DynamoDB Local's last release in a package.
         "DeletionProtection": "false",
         "PointInTimeRecovery": "false",

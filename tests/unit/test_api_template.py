@@ -162,7 +162,7 @@ def test_it_fits_into_one_request_to_cloudformation() -> None:
 def test_it_goes_by_the_names_of_the_stores_template() -> None:
     stores = yaml_parse(template_path().read_text("utf-8"))["Parameters"]
     api = translated()["Parameters"]
-    for name in ("BucketName", "TableName", "UserIndexName"):
+    for name in ("BucketName", "TableName", "UserIndexName", "ApiKeysTableName"):
         assert api[name]["Default"] == stores[name]["Default"]
 
 
@@ -265,8 +265,8 @@ def test_every_variable_is_a_setting(name: str) -> None:
     assert "AWS_REGION" not in everything
 
 
-def test_the_defaults_are_the_services_own() -> None:
-    assert load_settings(environment("image_api")) == Settings()
+def test_the_defaults_are_the_services_own_but_nobody_is_believed() -> None:
+    assert load_settings(environment("image_api")) == Settings(auth_mode="api_key")
 
 
 def test_every_parameter_of_the_service_reaches_it() -> None:
@@ -274,6 +274,13 @@ def test_every_parameter_of_the_service_reaches_it() -> None:
         "BucketName": "my-images",
         "TableName": "MyImages",
         "UserIndexName": "MyIndex",
+        "AuthMode": "jwt",
+        "ApiKeysTableName": "MyKeys",
+        "JwtJwks": "https://issuer.example/jwks",
+        "JwtIssuer": "https://issuer.example",
+        "JwtAudience": "images",
+        "JwtAlgorithms": "ES256",
+        "JwtLeeway": "5",
         "LogLevel": "DEBUG",
         "CorsAllowOrigins": "https://a.example,https://b.example",
         "CursorSecret": "sealed",
@@ -290,6 +297,13 @@ def test_every_parameter_of_the_service_reaches_it() -> None:
         s3_bucket_name="my-images",
         dynamodb_table_name="MyImages",
         dynamodb_gsi_name="MyIndex",
+        auth_mode="jwt",
+        api_keys_table_name="MyKeys",
+        jwt_jwks="https://issuer.example/jwks",
+        jwt_issuer="https://issuer.example",
+        jwt_audience="images",
+        jwt_algorithms=("ES256",),
+        jwt_leeway=5,
         log_level="DEBUG",
         cors_allow_origins=("https://a.example", "https://b.example"),
         cursor_secret="sealed",
@@ -499,6 +513,9 @@ MAY: dict[str, set[tuple[str, str]]] = {
         ("s3:ListBucket", BUCKET),
     },
 }
+KEYS = {
+    ("dynamodb:GetItem", "arn:aws:dynamodb:eu-central-1:123456789012:table/MontApiKeys"),
+}
 TRACES = {("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*")}
 
 
@@ -549,7 +566,7 @@ def test_a_function_may_do_what_its_endpoints_do_and_nothing_else(
 ) -> None:
     group = deployed.functions()[name]["LoggingConfig"]["LogGroup"].strip("<>")
     logs = {(f"logs:{verb}", f"<{group}.Arn>") for verb in ("CreateLogStream", "PutLogEvents")}
-    assert granted(deployed, name) == MAY[name] | logs | TRACES
+    assert granted(deployed, name) == MAY[name] | logs | TRACES | KEYS
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -573,10 +590,13 @@ def test_a_completer_may_list_no_more_than_it_may_read(deployed: Deployed) -> No
 
 
 def test_permissions_follow_the_names_of_the_stores() -> None:
-    renamed = Deployed(BucketName="elsewhere", TableName="Other", UserIndexName="ByUser")
+    renamed = Deployed(
+        BucketName="elsewhere", TableName="Other", UserIndexName="ByUser", ApiKeysTableName="Keys"
+    )
+    own = re.compile(r"mont-images|ImageMetadata|UserIdTimestampIndex|MontApiKeys")
     for name in FUNCTIONS:
         for _, resource in granted(renamed, name):
-            assert not re.search(r"mont-images|ImageMetadata|UserIdTimestampIndex", resource)
+            assert not own.search(resource)
 
 
 # API Gateway's own errors look like the service's.
@@ -612,7 +632,6 @@ RESTATED = {"MISSING_AUTHENTICATION_TOKEN": 405, "INTEGRATION_FAILURE": 503}
 GATEWAYS_OWN = {
     "quota-exceeded": "Quota exceeded",
     "invalid-api-key": "Invalid API key",
-    "unauthorized": "Unauthorized",
     "access-denied": "Access denied",
     "service-unavailable": "Service unavailable",
     "timed-out": "Timed out",

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from openapi_spec_validator import validate
@@ -16,7 +17,7 @@ from service import errors, problems
 from service.endpoints import ENDPOINTS
 from service.openapi import build_document
 from service.provisioning import data_parameters
-from service.settings import Settings
+from service.settings import AuthMode, Settings
 from service.storage.definitions import KeySchema, TableDefinition
 from service.storage.dynamodb import DELETING_INDEX, TIMELINE_INDEX
 from service.storage.items import to_item
@@ -50,8 +51,9 @@ def test_every_domain_error_is_in_the_tree_at_the_top_of_its_file() -> None:
 # Every endpoint is in the OpenAPI document.
 
 
-def test_every_endpoint_is_in_a_valid_openapi_document_and_no_other_is() -> None:
-    document = build_document(ENDPOINTS, RULES)
+@pytest.mark.parametrize("auth_mode", get_args(AuthMode))
+def test_every_endpoint_is_in_a_valid_openapi_document_and_no_other_is(auth_mode: AuthMode) -> None:
+    document = build_document(ENDPOINTS, RULES, auth_mode)
     validate(document)
     described = {
         (method.upper(), path): operation["operationId"]
@@ -127,7 +129,8 @@ def name_of(path: Path) -> str:
 
 
 IMPORTERS = {
-    "aiohttp": ("web.py", "serve.py", "storage/clients.py"),
+    "aiohttp": ("web.py", "serve.py", "storage/clients.py", "auth/jwks.py"),
+    "joserfc": ("auth/jwks.py", "auth/jwt.py"),
     "botocore": ("storage/", "deployment/"),
     "aiobotocore": ("storage/", "deployment/"),
     "moto": ("embedded/",),
@@ -188,13 +191,20 @@ def test_the_lambda_door_carries_nothing_of_the_other_door(path: Path) -> None:
 
 
 def the_table(settings: Settings) -> TableDefinition:
-    (table,) = load_template(template_path(), data_parameters(settings)).tables
-    return table
+    images, _ = load_template(template_path(), data_parameters(settings)).tables
+    return images
 
 
 @pytest.mark.parametrize(
     "settings",
-    [Settings(), Settings(dynamodb_table_name="Other", dynamodb_gsi_name="OtherIndex")],
+    [
+        Settings(),
+        Settings(
+            dynamodb_table_name="Other",
+            dynamodb_gsi_name="OtherIndex",
+            api_keys_table_name="OtherKeys",
+        ),
+    ],
     ids=["defaults", "renamed"],
 )
 def test_the_templates_table_and_indexes_are_those_of_the_code(settings: Settings) -> None:
@@ -205,6 +215,8 @@ def test_the_templates_table_and_indexes_are_those_of_the_code(settings: Setting
         TIMELINE_INDEX: KeySchema("timeline_shard", "upload_timestamp"),
         DELETING_INDEX: KeySchema("deleting_shard", "deleting_since"),
     }
+    _, keys = load_template(template_path(), data_parameters(settings)).tables
+    assert (keys.name, keys.key) == (settings.api_keys_table_name, KeySchema("key_hash"))
 
 
 def test_the_templates_defaults_are_the_settings_defaults() -> None:

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from service import errors, problems
+from service.auth.callers import ClaimedIdentity
 from service.endpoints import Call, Reply
 from service.exchange import ApiRequest
 from service.pipeline import MAX_BODY_BYTES, Pipeline
@@ -527,5 +528,14 @@ async def test_observers_see_every_request_by_the_name_of_its_endpoint() -> None
 
 
 async def test_a_pipeline_without_endpoints_answers_too() -> None:
-    bare = Pipeline([], World().desk, RULES, [], bucket=None, time_limit=1, allowed_origins=())
+    bare = Pipeline(
+        [],
+        World().desk,
+        RULES,
+        [],
+        identity=ClaimedIdentity(),
+        bucket=None,
+        time_limit=1,
+        allowed_origins=(),
+    )
     assert (await Api(bare)("GET", "/livez")).status == 404

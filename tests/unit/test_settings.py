@@ -57,6 +57,12 @@ GOOD = [
     ("CURSOR_SECRET", "s3cr3t", "s3cr3t"),
     ("SHUTDOWN_GRACE", "0", 0),
     ("MAX_FILE_SIZE", "5368709120", 5_368_709_120),
+    ("AUTH_MODE", "API_KEY", "api_key"),
+    ("API_KEYS_TABLE_NAME", "Keys", "Keys"),
+    ("JWT_JWKS", "https://issuer.example/keys?v=1", "https://issuer.example/keys?v=1"),
+    ("JWT_JWKS", "http://127.0.0.1:8000/keys", "http://127.0.0.1:8000/keys"),
+    ("JWT_JWKS", "/etc/mont/keys.json", "/etc/mont/keys.json"),
+    ("JWT_ALGORITHMS", "ES256, Ed25519", ("ES256", "Ed25519")),
 ]
 
 
@@ -78,6 +84,7 @@ WHOLE = {
     "MAX_CONNECTIONS": (1, 10_000),
     "REQUEST_TIME_LIMIT": (1, 900),
     "SHUTDOWN_GRACE": (0, 600),
+    "JWT_LEEWAY": (0, 600),
 }
 
 
@@ -117,6 +124,15 @@ BAD = [
     ("ALLOWED_CONTENT_TYPES", ","),
     ("CORS_ALLOW_ORIGINS", "a.example"),
     ("CORS_ALLOW_ORIGINS", "https://a.example/"),
+    ("AUTH_MODE", "none"),
+    ("API_KEYS_TABLE_NAME", "a b"),
+    # Whoever is on the way could put keys of their own behind it.
+    ("JWT_JWKS", "http://issuer.example/keys"),
+    ("JWT_JWKS", "ftp://issuer.example/keys"),
+    ("JWT_JWKS", "https:///keys"),
+    ("JWT_ALGORITHMS", "none"),
+    ("JWT_ALGORITHMS", "RS256,HS256"),
+    ("JWT_ALGORITHMS", ","),
 ]
 
 
@@ -142,3 +158,22 @@ def test_a_page_is_no_larger_than_the_largest_unless_asked() -> None:
     with pytest.raises(SettingsInvalid, match="DEFAULT_PAGE_SIZE must not be larger"):
         load_settings({"MAX_PAGE_SIZE": "20"})
     assert load_settings({"MAX_PAGE_SIZE": "20", "DEFAULT_PAGE_SIZE": "20"}).max_page_size == 20
+
+
+def test_a_mode_without_what_it_needs_names_all_of_it() -> None:
+    with pytest.raises(SettingsInvalid) as invalid:
+        load_settings({"AUTH_MODE": "jwt", "JWT_ISSUER": " "})
+    assert [problem.strip() for problem in invalid.value.problems] == [
+        f"{name} must be set where AUTH_MODE is jwt"
+        for name in ("JWT_JWKS", "JWT_ISSUER", "JWT_AUDIENCE")
+    ]
+    given = {"JWT_JWKS": "keys.json", "JWT_ISSUER": "i", "JWT_AUDIENCE": "a"}
+    assert load_settings({"AUTH_MODE": "jwt", **given}).auth_mode == "jwt"
+
+
+def test_a_bad_key_set_is_told_once() -> None:
+    bad = {"AUTH_MODE": "jwt", "JWT_JWKS": "ftp://x", "JWT_ISSUER": "i", "JWT_AUDIENCE": "a"}
+    with pytest.raises(SettingsInvalid) as invalid:
+        load_settings(bad)
+    (problem,) = invalid.value.problems
+    assert "JWT_JWKS must be a file or an https:// address" in problem

@@ -33,8 +33,13 @@ def bucket(**parameters: str) -> BucketDefinition:
 
 
 def table(**parameters: str) -> TableDefinition:
-    (only,) = shipped(**parameters).tables
-    return only
+    images, _ = shipped(**parameters).tables
+    return images
+
+
+def key_table(**parameters: str) -> TableDefinition:
+    _, keys = shipped(**parameters).tables
+    return keys
 
 
 def edited(old: str, new: str) -> str:
@@ -88,8 +93,20 @@ def test_the_table_has_the_keys_and_indexes_that_the_code_reads() -> None:
 
 
 def test_every_declared_attribute_is_part_of_a_key() -> None:
-    keys = {name for index in table().indexes for name in index.key.attributes}
-    assert table().attributes.keys() == keys | set(table().key.attributes)
+    for each in (table(), key_table()):
+        keys = {name for index in each.indexes for name in index.key.attributes}
+        assert each.attributes.keys() == keys | set(each.key.attributes)
+
+
+def test_api_keys_are_found_by_their_hashes_alone() -> None:
+    assert key_table() == TableDefinition(
+        name="MontApiKeys",
+        key=KeySchema("key_hash"),
+        attributes={"key_hash": "S"},
+        indexes=(),
+        point_in_time_recovery=True,
+        deletion_protection=True,
+    )
 
 
 def test_staged_uploads_expire_and_nothing_else_does() -> None:
@@ -130,13 +147,16 @@ def test_browsers_may_post_and_read_and_see_the_etag() -> None:
 
 
 def test_parameters_rename_the_stores_and_change_nothing_else() -> None:
-    renamed = shipped(BucketName="photos", TableName="Photos", UserIndexName="ByUser")
+    renamed = shipped(
+        BucketName="photos", TableName="Photos", UserIndexName="ByUser", ApiKeysTableName="Keys"
+    )
     plain = shipped()
     (of_users, *others) = plain.tables[0].indexes
     assert renamed.tables == (
         replace(
             plain.tables[0], name="Photos", indexes=(replace(of_users, name="ByUser"), *others)
         ),
+        replace(plain.tables[1], name="Keys"),
     )
     assert renamed.bucket.policy is not None
     assert renamed.bucket == replace(plain.bucket, name="photos", policy=renamed.bucket.policy)
@@ -148,8 +168,9 @@ def test_origins_are_separated_by_commas() -> None:
 
 
 def test_protection_is_a_parameter() -> None:
-    unprotected = table(DeletionProtection="false", PointInTimeRecovery="false")
-    assert unprotected == replace(table(), deletion_protection=False, point_in_time_recovery=False)
+    off = {"DeletionProtection": "false", "PointInTimeRecovery": "false"}
+    for of in (table, key_table):
+        assert of(**off) == replace(of(), deletion_protection=False, point_in_time_recovery=False)
 
 
 @pytest.mark.parametrize(
@@ -175,14 +196,14 @@ def test_a_parameter_without_default_has_to_be_given() -> None:
     ("old", "new", "complaint"),
     [
         pytest.param(
-            "BillingMode: PAY_PER_REQUEST",
-            "BillingMode: PROVISIONED",
+            "idle.\n      BillingMode: PAY_PER_REQUEST",
+            "idle.\n      BillingMode: PROVISIONED",
             "Resources.ImageTable.Properties.BillingMode: 'PROVISIONED' is not PAY_PER_REQUEST",
             id="a value with another meaning",
         ),
         pytest.param(
-            "      BillingMode: PAY_PER_REQUEST",
-            "      BillingMode: PAY_PER_REQUEST\n      TableClass: STANDARD",
+            "idle.\n      BillingMode: PAY_PER_REQUEST",
+            "idle.\n      BillingMode: PAY_PER_REQUEST\n      TableClass: STANDARD",
             "Resources.ImageTable.Properties: TableClass is not understood",
             id="a property nobody would apply",
         ),
@@ -253,14 +274,14 @@ def test_a_parameter_without_default_has_to_be_given() -> None:
             id="a list inside a text",
         ),
         pytest.param(
-            "    Type: AWS::DynamoDB::Table\n",
-            "    Type: AWS::DynamoDB::GlobalTable\n",
+            "  ImageTable:\n    Type: AWS::DynamoDB::Table\n",
+            "  ImageTable:\n    Type: AWS::DynamoDB::GlobalTable\n",
             "a resource AWS::DynamoDB::GlobalTable is not understood",
             id="another type of resource",
         ),
         pytest.param(
-            "    Type: AWS::DynamoDB::Table\n",
-            "    Type: AWS::DynamoDB::Table\n    Condition: Never\n",
+            "  ImageTable:\n    Type: AWS::DynamoDB::Table\n",
+            "  ImageTable:\n    Type: AWS::DynamoDB::Table\n    Condition: Never\n",
             "Resources.ImageTable: Condition is not understood",
             id="a resource that might not be made",
         ),

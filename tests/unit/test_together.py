@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from service.errors import ImageMissing
-from service.together import both, together
+from service.together import together
 
 
 async def give(value: int, rounds: int = 0) -> int:
@@ -23,7 +23,6 @@ async def fail(error: BaseException, rounds: int = 0) -> int:
 async def test_results_come_in_order_whatever_finishes_first() -> None:
     assert await together(give(number, 9 - number) for number in range(9)) == list(range(9))
     assert await together([]) == []
-    assert await both(give(1, 5), give(2)) == (1, 2)
 
 
 async def test_work_is_done_at_once() -> None:
@@ -46,7 +45,7 @@ async def test_the_first_failure_is_raised_as_itself_and_ends_the_rest() -> None
         await together([endless(), fail(ImageMissing(), 2)])
     assert ended.is_set()
     with pytest.raises(ImageMissing):
-        await both(both(give(1), fail(ImageMissing())), endless())
+        await together([together([give(1), fail(ImageMissing())]), endless()])  # type: ignore[list-item]
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 

@@ -1,10 +1,16 @@
 """What the settings say is what the service does."""
 
 from dataclasses import replace
+from typing import Any
 
+import pytest
+
+from service.auth.api_keys import ApiKeyIdentity
+from service.auth.callers import ClaimedIdentity
 from service.model import Position, Selection
 from service.settings import Settings
-from service.wiring import build_pipeline, rules_of
+from service.storage.clients import Clients
+from service.wiring import build_pipeline, open_identity, rules_of
 from tests.support.makers import NOON, Api, World, an_api, an_id, an_image, document_of
 
 UPLOAD = {"user_id": "ann", "filename": "a.png", "content_type": "image/png", "file_size": 50}
@@ -60,3 +66,24 @@ async def test_the_memory_store_starts_a_page_behind_any_position() -> None:
     page = await world.records.page(Selection(), Position(NOON, an_id(3)), 1)
     assert [image.image_id for image in page.images] == [an_id(2)]
     assert page.next == Position(NOON, an_id(2))
+
+
+async def test_who_is_believed_is_told_at_the_start(caplog: pytest.LogCaptureFixture) -> None:
+    none: Any = None
+    clients = Clients(none, none, none)
+    with caplog.at_level("WARNING"):
+        assert isinstance(await open_identity(Settings(), clients), ClaimedIdentity)
+    assert "AUTH_MODE is claimed: user_id is believed" in caplog.text
+    caplog.clear()
+    keyed = await open_identity(Settings(auth_mode="api_key"), clients)
+    assert isinstance(keyed, ApiKeyIdentity)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("mode", ["api_key", "jwt"])
+def test_a_service_that_asks_for_credentials_is_never_built_without_a_way_to_check_them(
+    mode: Any,
+) -> None:
+    world = World()
+    with pytest.raises(ValueError, match=f"AUTH_MODE {mode} needs"):
+        build_pipeline(Settings(auth_mode=mode), world.objects, world.records)
