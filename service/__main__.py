@@ -198,9 +198,10 @@ _PLATFORM = click.Choice(["arm64", "x86_64", "local"])
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where the zip goes.  [default: build/mont-lambda-PLATFORM.zip]",
 )
-def package(platform: Platform, python: str | None, output: Path | None) -> None:
+@click.option("--jwt", is_flag=True, help="With what AUTH_MODE=jwt needs (5 MB more).")
+def package(platform: Platform, python: str | None, output: Path | None, jwt: bool) -> None:
     """Build the zip that Lambda runs. Same input, same bytes."""
-    click.echo(_build_package(platform, python, output))
+    click.echo(_build_package(platform, python, output, tokens=jwt))
 
 
 @main.command()
@@ -264,7 +265,8 @@ def deploy(
         check_parameters(wish.parameters)
         if package is None:
             click.echo("Building the package", err=True)
-            package = _build_package(platform, None, None)
+            tokens = settings.auth_mode == "jwt"
+            package = _build_package(platform, None, None, tokens=tokens)
         click.echo(asyncio.run(_deploy(settings, wish, package.read_bytes())))
     except StoreUnavailable as error:
         raise _Failure(f"{error.store}: {error.cause}") from error
@@ -282,10 +284,12 @@ async def _deploy(settings: Settings, wish: Wish, package: bytes) -> str:
         return await deployment.deploy_api(await deployment.deploy_data(), package)
 
 
-def _build_package(platform: Platform, python: str | None, output: Path | None) -> Path:
+def _build_package(
+    platform: Platform, python: str | None, output: Path | None, *, tokens: bool
+) -> Path:
     from service.deployment.package import PackagingFailed, build_package, target_for
 
-    target = target_for(platform, python)
+    target = target_for(platform, python, tokens=tokens)
     try:
         built = build_package(target, output or Path("build", f"mont-lambda-{platform}.zip"))
     except PackagingFailed as error:

@@ -19,7 +19,8 @@ while :; do
     "$ENDPOINT/_localstack/health"
   then
     SECONDS=0
-    if status=$(cat "$MONT_STATUS" 2>/dev/null); then
+    # Not while it is being written.
+    if status=$(cat "$MONT_STATUS" 2>/dev/null) && [ -n "$status" ]; then
       [ "$status" = 0 ] && exit
       echo "The deployment failed; the log says why: docker compose logs localstack"
       exit 1

@@ -28,6 +28,14 @@ LEFT_OUT = {
 }
 """Distributions that are required, or required by what is required, and why Lambda has no use."""
 
+FOR_TOKENS = {
+    "joserfc": "checks tokens",
+    "cryptography": "joserfc needs it; as large as all the rest",
+    "cffi": "cryptography needs it",
+    "pycparser": "cffi needs it",
+}
+"""What only a service with AUTH_MODE=jwt needs, so that every other one starts without it."""
+
 _FILES_LEFT_OUT = (
     "*/tests/*",
     "bin/*",
@@ -77,13 +85,19 @@ def is_kept(path: str) -> bool:
     return matches(_KEPT_AFTER_ALL) or not matches(_FILES_LEFT_OUT)
 
 
-def requirements() -> list[str]:
+def left_out(*, tokens: bool) -> dict[str, str]:
+    """Distributions that stay out, and why; `tokens` is whether the service checks any."""
+    return LEFT_OUT if tokens else LEFT_OUT | FOR_TOKENS
+
+
+def requirements(*, tokens: bool) -> list[str]:
     """The names of the distributions that the Lambda door requires; versions are constraints."""
+    unused = left_out(tokens=tokens)
     names = []
     for line in requires("mont-image-service") or ():
         match = _REQUIREMENT.match(line)
         assert match is not None, line
-        if match[2] in {None, "lambda"} and match[1].lower() not in LEFT_OUT:
+        if match[2] in {None, "lambda"} and match[1].lower() not in unused:
             names.append(match[1])
     return names
 

@@ -25,12 +25,13 @@ from service.storage.clients import translated
 from service.storage.template import template_path
 
 DEFAULT_STACK = "mont"
-_NAMES = ("BucketName", "TableName", "UserIndexName")
+_NAMES = ("BucketName", "TableName", "UserIndexName", "ApiKeysTableName")
 """Parameters of both stacks, under the same names."""
 _DATA_VARIABLES = {
     "BucketName": "S3_BUCKET_NAME",
     "TableName": "DYNAMODB_TABLE_NAME",
     "UserIndexName": "DYNAMODB_GSI_NAME",
+    "ApiKeysTableName": "API_KEYS_TABLE_NAME",
     "CorsAllowedOrigins": "CORS_ALLOW_ORIGINS",
 }
 # The address of AWS is for this command; functions find AWS, or their emulator, by themselves.
@@ -129,6 +130,9 @@ class Deployment:
             if endpoint is None:
                 # Made once; later deployments keep it, so that tokens stay good.
                 given.setdefault("CursorSecret", secrets.token_urlsafe(32))
+            else:
+                # On AWS the template asks for keys; on one's own machine nobody else calls.
+                given.setdefault("AuthMode", "claimed")
             if self.wish.stack != DEFAULT_STACK:
                 # The functions' plain names are taken by the deployment that is named by default.
                 given.setdefault("FunctionPrefix", f"{self.wish.stack}-")
@@ -136,7 +140,7 @@ class Deployment:
         if endpoint is None:
             return stack.outputs["ApiUrl"]
         stage = stack.outputs["StageName"]
-        return f"{endpoint}/restapis/{stack.outputs['ApiId']}/{stage}/_user_request_"
+        return f"{endpoint}/_aws/execute-api/{stack.outputs['ApiId']}/{stage}"
 
     async def _deploy(self, name: str, template: Template, given: Mapping[str, str]) -> Stack:
         parameters = {**given, **self.wish.parameters}

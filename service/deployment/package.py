@@ -50,9 +50,10 @@ class Package:
     compiled: bool
 
 
-def target_for(platform: Platform, python: str | None) -> Target:
+def target_for(platform: Platform, python: str | None, *, tokens: bool = False) -> Target:
     """The target, with the Python that is meant when none is named."""
-    return Target(platform, python or (local_python() if platform == "local" else LAMBDA_PYTHON))
+    own = local_python() if platform == "local" else LAMBDA_PYTHON
+    return Target(platform, python or own, tokens)
 
 
 def own_architecture() -> Literal["arm64", "x86_64"]:

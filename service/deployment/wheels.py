@@ -12,7 +12,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Literal
 
-from service.deployment.contents import LEFT_OUT, is_kept, requirements
+from service.deployment.contents import is_kept, left_out, requirements
 
 Platform = Literal["arm64", "x86_64", "local"]
 
@@ -27,10 +27,14 @@ class PackagingFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a package is to run on. `local` is this interpreter on this machine."""
+    """What a package is to run on, and for. `local` is this interpreter on this machine.
+
+    `tokens` is whether it has what AUTH_MODE=jwt needs.
+    """
 
     platform: Platform
     python: str  # "3.13"
+    tokens: bool = False
 
 
 def local_python() -> str:
@@ -56,10 +60,11 @@ def install_wheels(target: Target, folder: Path, scratch: Path) -> None:
         *("install", "--target", str(complete), "--constraint", str(constraints)),
         *("--only-binary", ":all:", "--no-compile"),
         *_platform_options(target),
-        *requirements(),
+        *requirements(tokens=target.tokens),
     )
+    unused = left_out(tokens=target.tokens)
     for info in complete.glob("*.dist-info"):
-        if _canonical(info.name.partition("-")[0]) in LEFT_OUT:
+        if _canonical(info.name.partition("-")[0]) in unused:
             _remove(info, complete)
     for path in complete.rglob("*"):
         place = path.relative_to(complete)

@@ -61,6 +61,7 @@ class Site:
             "AWS_SECRET_ACCESS_KEY": "test",
             "S3_BUCKET_NAME": f"images-{self.stack}",
             "DYNAMODB_TABLE_NAME": f"Images-{self.stack}",
+            "API_KEYS_TABLE_NAME": f"Keys-{self.stack}",
         }
 
     @property
@@ -100,6 +101,7 @@ async def test_the_first_deployment_makes_the_stores_and_names_them(site: Site) 
         "BucketName": site.settings.s3_bucket_name,
         "TableName": site.settings.dynamodb_table_name,
         "UserIndexName": "UserIdTimestampIndex",
+        "ApiKeysTableName": f"Keys-{site.stack}",
     }
     async with open_clients(site.settings) as clients:
         await clients.s3.head_bucket(Bucket=names["BucketName"])
@@ -137,7 +139,7 @@ async def test_names_that_were_chosen_once_are_found_without_choosing_them_again
     site: Site,
 ) -> None:
     names = await site.deploy_data()
-    forgetful = {"S3_BUCKET_NAME": "", "DYNAMODB_TABLE_NAME": ""}
+    forgetful = {"S3_BUCKET_NAME": "", "DYNAMODB_TABLE_NAME": "", "API_KEYS_TABLE_NAME": ""}
     assert await site.deploy_data(chosen=forgetful) == names
     assert site.said == [f"{site.stack}-data: nothing to change"]
 

@@ -237,7 +237,7 @@ async def test_a_bare_table_gets_indexes_and_protection(stores: Stores) -> None:
 
 
 async def test_indexes_of_others_are_left_alone(stores: Stores) -> None:
-    (table,) = stores.wanted.tables
+    table, *_ = stores.wanted.tables
     theirs = IndexDefinition("Theirs", KeySchema("user_id"), "KEYS_ONLY")
     more = replace(table, indexes=(*table.indexes, theirs))
     await stores.provision(replace(stores.wanted, tables=(more,)))
@@ -247,7 +247,7 @@ async def test_indexes_of_others_are_left_alone(stores: Stores) -> None:
 
 
 async def test_protection_that_is_not_wanted_is_neither_made_nor_removed(stores: Stores) -> None:
-    (table,) = stores.wanted.tables
+    table, *_ = stores.wanted.tables
     bare = replace(table, deletion_protection=False, point_in_time_recovery=False)
     unprotected = replace(stores.wanted, tables=(bare,))
     await stores.provision(unprotected)
@@ -293,7 +293,7 @@ async def test_another_type_of_key_is_a_conflict(stores: Stores) -> None:
 async def test_another_index_of_the_name_is_a_conflict(
     stores: Stores, index: IndexDefinition, complaint: str
 ) -> None:
-    (table,) = without(stores.wanted, "TimelineIndex").tables
+    table, *_ = without(stores.wanted, "TimelineIndex").tables
     await stores.provision(with_indexes(stores.wanted, *table.indexes, index))
     with pytest.raises(ProvisioningConflict, match=complaint):
         await stores.provision()
@@ -572,7 +572,7 @@ async def assert_whole(stores: Stores) -> None:
 
 
 def without(wanted: StoreDefinitions, name: str) -> StoreDefinitions:
-    (table,) = wanted.tables
+    table, *_ = wanted.tables
     kept = tuple(index for index in table.indexes if index.name != name)
     assert len(kept) == len(table.indexes) - 1
     return with_indexes(wanted, *kept)
@@ -580,7 +580,7 @@ def without(wanted: StoreDefinitions, name: str) -> StoreDefinitions:
 
 def with_indexes(wanted: StoreDefinitions, *indexes: IndexDefinition) -> StoreDefinitions:
     """The same with these indexes and the attributes that are then part of a key."""
-    (table,) = wanted.tables
+    table, *_ = wanted.tables
     keys = [table.key, *(index.key for index in indexes)]
     used = {name: table.attributes[name] for key in keys for name in key.attributes}
     return replace(wanted, tables=(replace(table, indexes=indexes, attributes=used),))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 from uuid import uuid4
 
 import aiohttp
@@ -62,7 +62,7 @@ def proxy_event(
     """The function that a request goes to and the event that it gets.
 
     As of a REST API without binary media types: members that would be empty are null, the query
-    is decoded, path parameters are not.
+    is decoded, the path and its parameters are not.
     """
     path, _, query = target.partition("?")
     resource, parameters = match(path)
@@ -72,7 +72,7 @@ def proxy_event(
     sent = {"Host": "api.example", "X-Forwarded-For": "127.0.0.1", **headers}
     event = {
         "resource": resource,
-        "path": unquote(path),
+        "path": path,
         "httpMethod": method,
         "headers": dict(sent),
         "multiValueHeaders": {name: [value] for name, value in sent.items()},

@@ -33,10 +33,10 @@ class _AnyAlgorithm(jws.JWSRegistry):
 class Signer:
     """One of the issuer's keys."""
 
-    def __init__(self, key_id: str, algorithm: str = "ES256", **members: str) -> None:
+    def __init__(self, key_id: str, algorithm: str = "ES256") -> None:
         kind, size = KINDS[algorithm]
         self.key_id, self.algorithm = key_id, algorithm
-        made = JWKRegistry.generate_key(kind, size, {"kid": key_id, **members})
+        made = JWKRegistry.generate_key(kind, size, {"kid": key_id})
         assert isinstance(made, RSAKey | ECKey | OKPKey)
         self.key = made
 

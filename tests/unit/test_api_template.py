@@ -490,6 +490,8 @@ MAY: dict[str, set[tuple[str, str]]] = {
         ("s3:DeleteObject", STAGED),
         ("dynamodb:GetItem", TABLE),
         ("dynamodb:PutItem", TABLE),
+        ("dynamodb:UpdateItem", TABLE),
+        ("dynamodb:DeleteItem", TABLE),
     },
     "list_images": {("dynamodb:Query", index) for index in LISTS},
     "get_image_presigned_url": {("dynamodb:GetItem", TABLE), ("s3:GetObject", FINAL)},

@@ -1,6 +1,12 @@
 """DynamoDB in LocalStack's own process, where its own provider would start a Java program."""
 
+import threading
+from collections.abc import Callable
+from typing import Any
+
 from localstack.aws.api.dynamodb import DynamodbApi
+from localstack.aws.skeleton import DispatchTable
+from localstack.services.moto import MotoFallbackDispatcher
 from localstack.services.plugins import ServiceLifecycleHook
 from localstack.state import StateVisitor
 
@@ -13,3 +19,18 @@ class MemoryDynamoDB(DynamodbApi, ServiceLifecycleHook):
         from moto.dynamodb.models import dynamodb_backends
 
         visitor.visit(dynamodb_backends)
+
+
+def one_at_a_time(provider: MemoryDynamoDB) -> DispatchTable:
+    """Moto's calls, each in its turn: moto checks a condition and writes without any lock."""
+    turn = threading.Lock()
+
+    def in_turn(call: Callable[..., Any]) -> Callable[..., Any]:
+        def wait_and_call(*arguments: Any) -> Any:
+            with turn:
+                return call(*arguments)
+
+        return wait_and_call
+
+    calls = MotoFallbackDispatcher(provider)
+    return {name: in_turn(call) for name, call in calls.items()}

@@ -20,11 +20,9 @@ class ProcessExecutorPlugin(RuntimeExecutorPlugin):
 @aws_provider(api="dynamodb", name="memory")  # type: ignore[untyped-decorator]
 def dynamodb_memory() -> Service:
     """Chosen by PROVIDER_OVERRIDE_DYNAMODB=memory: every call goes to moto, in this process."""
-    from localstack.services.moto import MotoFallbackDispatcher
+    from mont_localstack.dynamodb import MemoryDynamoDB, one_at_a_time
 
-    from mont_localstack.dynamodb import MemoryDynamoDB
-
-    return Service.for_provider(MemoryDynamoDB(), dispatch_table_factory=MotoFallbackDispatcher)
+    return Service.for_provider(MemoryDynamoDB(), dispatch_table_factory=one_at_a_time)
 
 
 @hooks.on_infra_start()  # type: ignore[untyped-decorator]
