@@ -135,7 +135,7 @@ async def _read(request: web.BaseRequest) -> tuple[ApiRequest, MontError | None]
         method=request.method,
         path=url.raw_path,
         query=tuple(url.query.items()) if url.raw_query_string else (),
-        headers={name.lower(): value for name, value in request.headers.items()},
+        headers=_headers(request),
         body=body,
     )
     return neutral, refusal
@@ -150,6 +150,18 @@ async def _body(request: web.BaseRequest) -> bytes:
         # Not part of the answer, which has not begun.
         request.writer.output_size = 0
     return await request.read()
+
+
+def _headers(request: web.BaseRequest) -> dict[str, str]:
+    """Headers by lower-case name; one that was sent twice is one with both values (RFC 9110, 5.2).
+
+    Taking either would let two credentials in one request mean something else to somebody else.
+    """
+    headers: dict[str, str] = {}
+    for sent, value in request.headers.items():
+        name = sent.lower()
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 def _write(answer: ApiResponse) -> web.Response:

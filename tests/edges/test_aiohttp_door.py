@@ -328,3 +328,12 @@ async def test_a_service_that_stops_finishes_what_is_under_way() -> None:
         assert await wire.ended()
         await wire.close()
         await serving
+
+
+async def test_a_header_sent_twice_counts_with_both_values(wire: Wire) -> None:
+    await wire.write(
+        b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Request-Id: one\r\nX-Request-Id: two\r\n\r\n"
+    )
+    answer = await wire.read()
+    # "one, two" is no id, so the request gets one of its own.
+    assert answer.headers["x-request-id"] not in {"one", "two"}
