@@ -30,6 +30,9 @@ build: .venv/.installed-check ## Build the wheel, install it in an empty environ
 	$(BIN)/python -m build --quiet --wheel --outdir build/wheel
 	$(BIN)/python tests/try_wheel.py build/wheel
 
+image: ## Build both container images without a Docker engine and serve with one (Debian, as root)
+	tests/image/try_dockerfile.sh
+
 package: .venv/.installed-run ## Build the zip that Lambda runs (PLATFORM: arm64, x86_64 or local)
 	@$(BIN)/mont package --platform $(PLATFORM)
 
