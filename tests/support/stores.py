@@ -93,6 +93,11 @@ def held_open(context: AbstractAsyncContextManager[T]) -> Iterator[T]:
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+        # Connections that a test left open.
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         loop.close()
 
 
