@@ -93,12 +93,16 @@ def held_open(context: AbstractAsyncContextManager[T]) -> Iterator[T]:
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
-        # Connections that a test left open.
-        left = asyncio.all_tasks(loop)
-        for task in left:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.run_until_complete(_end_all_others())
         loop.close()
+
+
+async def _end_all_others() -> None:
+    """End what serves the connections that tests left open."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 @asynccontextmanager
