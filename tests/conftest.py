@@ -27,6 +27,17 @@ settings.register_profile(
 settings.load_profile("mont")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together what shares something dear: all that needs LocalStack, else each file."""
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        on_localstack = "gateway" in parameters.values() or {"localstack", "gateway"} & {
+            *item.fixturenames  # type: ignore[attr-defined]
+        }
+        group = "localstack" if on_localstack else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def localstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     """A running LocalStack, shared: tests name what they create so that they do not meet."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform as machines
 import shutil
 import subprocess
@@ -100,7 +101,8 @@ def build_package(target: Target, output: Path) -> Package:
 def _write(folder: Path, output: Path) -> None:
     """Zip a folder; order, times, permissions and compression are always the same."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f".{output.name}.partial")
+    # Two may build at once; the last one to finish wins, with a whole file.
+    partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
     with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for place, path in sorted(
             (path.relative_to(folder).as_posix(), path)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
 from tests.support.api import Answer, Api, new_user
 
-ID = str(uuid4())
+ID = "6bb88cf9-a9b4-4b3b-b1f6-53f5db4591a0"
 ALLOWED = {
     "/images": {"GET", "HEAD", "OPTIONS"},
     "/images/upload-url": {"POST", "OPTIONS"},

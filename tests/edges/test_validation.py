@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
 from tests.support.api import Answer, Api, new_user
 from tests.support.real_images import real_image
 
-ID = str(uuid4())
+ID = "6bb88cf9-a9b4-4b3b-b1f6-53f5db4591a0"
 ALLOWED_IN_USER_ID = (
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._@+:-"  # all of the contract
 )
