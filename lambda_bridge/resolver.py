@@ -10,12 +10,11 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from lambda_bridge.events import to_request
+from lambda_bridge.events import METHODS, to_request
 from service.endpoints import Endpoint
 from service.pipeline import Pipeline
 from service.routing import IMAGE_ID
 
-_EVERY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"]
 Handler = Callable[..., Awaitable[Response[str]]]
 
 
@@ -33,5 +32,5 @@ def build_resolver(endpoints: Iterable[Endpoint], pipeline: Pipeline) -> APIGate
 
     for endpoint in endpoints:
         resolver.route(endpoint.path.replace(IMAGE_ID, "<image_id>"), endpoint.method)(answer)
-    resolver.route(".*", _EVERY_METHOD)(answer)
+    resolver.route(".*", list(METHODS))(answer)
     return resolver

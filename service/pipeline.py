@@ -258,6 +258,11 @@ def _what_is_malformed(body: bytes, error: orjson.JSONDecodeError) -> str:
     return f"The body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}."
 
 
+def is_request_id(text: str) -> bool:
+    """Whether a request may go by this id, in answers and logs."""
+    return _REQUEST_ID.fullmatch(text) is not None
+
+
 def new_request_id() -> str:
     """An id for a request that brought none that can be used."""
     return uuid.uuid4().hex
@@ -265,7 +270,7 @@ def new_request_id() -> str:
 
 def _id_of(request: ApiRequest) -> str:
     given = request.headers.get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else new_request_id()
+    return given if is_request_id(given) else new_request_id()
 
 
 def _refuse(error: Exception, this_id: str) -> ApiResponse:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -82,6 +83,11 @@ class FileKeys:
         return body
 
 
+def _trusting() -> ssl.SSLContext:
+    """The machine's certificate authorities, read now: aiohttp's own context may have none."""
+    return ssl.create_default_context()
+
+
 class UrlKeys:
     """A key set behind a URL, as an issuer publishes it."""
 
@@ -98,7 +104,7 @@ class UrlKeys:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as session,
                 # A redirect could lead to where nothing protects the keys on their way.
-                session.get(self._url, allow_redirects=False) as answer,
+                session.get(self._url, allow_redirects=False, ssl=_trusting()) as answer,
             ):
                 if answer.status != 200:
                     raise KeysUnreadable(f"{self._url}: status {answer.status}")

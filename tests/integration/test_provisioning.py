@@ -237,19 +237,19 @@ async def test_a_bare_table_gets_indexes_and_protection(stores: Stores) -> None:
 
 
 async def test_indexes_of_others_are_left_alone(stores: Stores) -> None:
-    table, *_ = stores.wanted.tables
+    table, *others = stores.wanted.tables
     theirs = IndexDefinition("Theirs", KeySchema("user_id"), "KEYS_ONLY")
     more = replace(table, indexes=(*table.indexes, theirs))
-    await stores.provision(replace(stores.wanted, tables=(more,)))
+    await stores.provision(replace(stores.wanted, tables=(more, *others)))
     assert await stores.provision() == set()
     names = [index["IndexName"] for index in (await stores.table())["GlobalSecondaryIndexes"]]
     assert "Theirs" in names
 
 
 async def test_protection_that_is_not_wanted_is_neither_made_nor_removed(stores: Stores) -> None:
-    table, *_ = stores.wanted.tables
+    table, *others = stores.wanted.tables
     bare = replace(table, deletion_protection=False, point_in_time_recovery=False)
-    unprotected = replace(stores.wanted, tables=(bare,))
+    unprotected = replace(stores.wanted, tables=(bare, *others))
     await stores.provision(unprotected)
     assert (await stores.table())["DeletionProtectionEnabled"] is False
     assert await stores.provision() == {
