@@ -10,7 +10,12 @@ import tarfile
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
 from dataclasses import fields
 from pathlib import Path
 from threading import Thread
@@ -186,7 +191,11 @@ def _downloaded() -> Path:
         with tarfile.open(Path(folder) / f"{_PACKAGE}-{_VERSION}.tgz") as archive:
             archive.extractall(Path(folder) / "unpacked", filter="data")
         # Whole or not at all, so that a run that was cut short leaves nothing half there.
-        (Path(folder) / "unpacked").rename(home)
+        # Of two that download at once, the second finds the first one's folder in the way.
+        with suppress(OSError):
+            (Path(folder) / "unpacked").rename(home)
+    if not unpacked.is_dir():
+        raise StoreAbsent(f"DynamoDB Local could not be unpacked into {home}")
     return unpacked
 
 
