@@ -14,6 +14,7 @@ from marshmallow import fields
 from service import __version__, errors, problems, schemas
 from service.endpoints import Endpoint
 from service.exchange import JSON, PROBLEM_JSON
+from service.naming import USER_ID_PATTERN
 from service.routing import IMAGE_ID
 from service.schemas import RequestSchema, Rules
 from service.settings import AuthMode
@@ -191,5 +192,6 @@ def _component_name(schema: Any) -> str:
 def _wire_format(self: OpenAPIConverter, field: fields.Field[Any], **_: Any) -> dict[str, Any]:
     """What apispec cannot know of our own fields."""
     if isinstance(field, schemas.UserId):
-        return {"pattern": r"^(?!\.{1,2}$)[A-Za-z0-9._@+:-]{1,128}$"}
+        # JSON Schema's patterns are ECMAScript's, which has no \Z.
+        return {"pattern": "^" + USER_ID_PATTERN.pattern.replace(r"\Z", "$")}
     return {}

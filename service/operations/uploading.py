@@ -29,8 +29,8 @@ from service.errors import (
 from service.model import COMPLETED, PENDING, Description, Image, StoredObject, UploadForm
 from service.operations.desk import Desk
 
-# Each further attempt means that the client replaced the staged object in the few milliseconds
-# between our read and our copy. Twice can be an accident.
+# Each further attempt means that the client replaced the staged object, or another attempt its
+# claim, in the few milliseconds between our read and our publication.
 _ATTEMPTS = 5
 # What a first read does not settle, one of two megabytes does: print profiles, depth maps.
 _LONGEST_HEAD = 2 * 1024 * 1024

@@ -18,6 +18,7 @@ from tests.support.stores import (
     StoreAbsent,
     dynamodb_local,
     held_open,
+    no_real_account,
     provisioned,
     provisioned_table,
     random_settings,
@@ -45,11 +46,7 @@ class Bucket:
 @pytest.fixture(scope="session", autouse=True)
 def credentials() -> Iterator[None]:
     """Keys of no account, so that nothing here can ever reach a real one."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        patch.delenv("AWS_SESSION_TOKEN", raising=False)
-        patch.delenv("AWS_PROFILE", raising=False)
+    with no_real_account():
         yield
 
 

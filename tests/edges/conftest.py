@@ -18,17 +18,19 @@ from service.web import listening, make_server
 from tests.support.api import Api, HttpApi
 from tests.support.doors import difference
 from tests.support.gateway import BridgeApi, Lambda
-from tests.support.stores import environment_of, held_open, provisioned, random_settings
+from tests.support.stores import (
+    environment_of,
+    held_open,
+    no_real_account,
+    provisioned,
+    random_settings,
+)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def credentials() -> Iterator[None]:
     """Keys of no account, so that nothing here can ever reach a real one."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        patch.delenv("AWS_SESSION_TOKEN", raising=False)
-        patch.delenv("AWS_PROFILE", raising=False)
+    with no_real_account():
         yield
 
 

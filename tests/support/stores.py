@@ -22,6 +22,8 @@ from threading import Thread
 from typing import TypeVar
 from uuid import uuid4
 
+import pytest
+
 from service.provisioning import provision_stores
 from service.settings import Settings
 from service.storage.clients import Clients, open_clients
@@ -63,6 +65,17 @@ def environment_of(settings: Settings) -> dict[str, str]:
         for name, value in values.items()
         if value is not None
     }
+
+
+@contextmanager
+def no_real_account() -> Iterator[None]:
+    """Credentials of no account in the environment, and no way to others."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.delenv("AWS_SESSION_TOKEN", raising=False)
+        patch.delenv("AWS_PROFILE", raising=False)
+        yield
 
 
 @contextmanager
