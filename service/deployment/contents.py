@@ -25,6 +25,10 @@ LEFT_OUT = {
     "markupsafe": "jinja2 needs it",
     "prometheus-client": "Lambda's metrics are log lines; nobody could scrape it",
     "pyyaml": "reads templates, on the way to Lambda",
+    "rich": "tables and progress bars of the command line",
+    "markdown-it-py": "rich needs it",
+    "mdurl": "markdown-it-py needs it",
+    "pygments": "rich needs it",
 }
 """Distributions that are required, or required by what is required, and why Lambda has no use."""
 

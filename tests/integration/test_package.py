@@ -91,7 +91,16 @@ def test_it_holds_nothing_that_lambda_has_no_use_for(package: Package) -> None:
     found = names(package)
     tops = {name.partition("/")[0] for name in found}
     assert not tops & {"moto", "click", "jinja2", "yaml", "pytest", "boto3", "tests", "test", "bin"}
-    for ours in ("web", "serve", "embedded", "pages", "client", "deployment", "__main__"):
+    for ours in (
+        "web",
+        "serve",
+        "embedded",
+        "pages",
+        "client",
+        "commands",
+        "deployment",
+        "__main__",
+    ):
         assert not [name for name in found if name.startswith(f"service/{ours}")], ours
     models = {name.split("/")[2] for name in found if name.startswith("botocore/data/")}
     assert {model for model in models if not model.endswith(".json")} == {"s3", "dynamodb"}

@@ -10,10 +10,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
+import click
 import pytest
 from openapi_spec_validator import validate
 
 from service import errors, problems
+from service.__main__ import main
+from service.commands import COMMANDS
 from service.endpoints import ENDPOINTS
 from service.openapi import build_document
 from service.provisioning import data_parameters
@@ -100,7 +103,11 @@ def test_every_setting_has_a_line_in_the_example_and_every_line_a_setting() -> N
 def test_no_variable_is_read_behind_the_settings_back() -> None:
     for path in MODULES:
         # Bytecode is compiled by other interpreters, which get an environment, not a setting.
-        if name_of(path) not in {"__main__.py", "deployment/bytecode.py"}:
+        if name_of(path) not in {
+            "commands/common.py",
+            "commands/deploy.py",
+            "deployment/bytecode.py",
+        }:
             assert not re.search(r"os\.environ\b(?! *\|)|getenv", path.read_text("utf-8")), path
 
 
@@ -231,3 +238,15 @@ def test_a_record_has_every_key_of_the_lists_that_it_is_in() -> None:
         assert set(item[name]) == {table.attributes[name]}
     # Not on its way out: not in the index of what is.
     assert {"deleting_shard", "deleting_since"}.isdisjoint(item)
+
+
+# Every command has its module, and says in one place what it is for.
+
+
+def test_every_command_is_what_the_table_says() -> None:
+    modules = {path.stem for path in (ROOT / "service" / "commands").glob("*.py")}
+    assert set(COMMANDS) | {"__init__", "common"} == modules
+    for name, line in COMMANDS.items():
+        command = main.get_command(click.Context(main), name)
+        assert command is not None
+        assert command.get_short_help_str(limit=200) == line

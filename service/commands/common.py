@@ -1,0 +1,41 @@
+"""What commands share: settings from the environment, failures as one message."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import click
+
+from service.settings import Settings, SettingsInvalid, load_settings
+from service.telemetry import configure_logging
+
+T = TypeVar("T")
+
+
+class Failure(click.ClickException):
+    """A message for the person at the keyboard, without a traceback."""
+
+    exit_code = 1
+
+
+def read_settings() -> Settings:
+    """The settings in the environment; from here on logs go where they say. Raises Failure."""
+    try:
+        settings = load_settings(os.environ)
+    except SettingsInvalid as error:
+        raise Failure(str(error)) from error
+    configure_logging(settings.log_level)
+    return settings
+
+
+def on_stores(work: Coroutine[Any, Any, T]) -> T:
+    """Do work on the stores. Where they fail, say which and how."""
+    from service.errors import StoreUnavailable
+
+    try:
+        return asyncio.run(work)
+    except StoreUnavailable as error:
+        raise Failure(f"{error.store}: {error.cause}") from error

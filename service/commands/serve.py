@@ -1,0 +1,61 @@
+"""mont serve."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+
+import click
+
+from service.commands.common import Failure, read_settings
+from service.settings import Settings, SettingsInvalid
+
+
+@click.command()
+@click.option(
+    "--backend",
+    type=click.Choice(["auto", "embedded", "aws"]),
+    default="auto",
+    show_default=True,
+    help="embedded: S3 and DynamoDB emulated in memory by a child process. "
+    "aws: AWS, or what AWS_ENDPOINT_URL names. auto: aws if AWS_ENDPOINT_URL is set.",
+)
+def serve(backend: str) -> None:
+    """Serve the API and the page until Ctrl-C.
+
+    \b
+    mont serve                                   everything on this machine
+    AWS_ENDPOINT_URL=http://localhost:4566 mont serve
+    mont serve --backend aws                     AWS, with your usual credentials
+    """
+    from service.embedded import EmbeddedBackendFailed
+    from service.errors import StoreUnavailable
+    from service.serve import Backend, BackendLost, run
+    from service.storage.cloudformation import TemplateError
+    from service.storage.provisioning import ProvisioningConflict
+
+    settings = read_settings()
+    choice: dict[str, Backend] = {"auto": "auto", "embedded": "embedded", "aws": "aws"}
+    try:
+        asyncio.run(run(settings, choice[backend]))
+    except StoreUnavailable as error:
+        raise Failure(f"{error.store}: {error.cause}") from error
+    except (
+        BackendLost,
+        EmbeddedBackendFailed,
+        ProvisioningConflict,
+        SettingsInvalid,
+        TemplateError,
+    ) as error:
+        raise Failure(str(error)) from error
+    except OSError as error:
+        raise Failure(_why_not_listening(error, settings)) from error
+
+
+def _why_not_listening(error: OSError, settings: Settings) -> str:
+    if error.errno != errno.EADDRINUSE:
+        return str(error)
+    return (
+        f"Port {settings.port} of {settings.host} is in use: stop the program that uses it, or "
+        "choose another port with PORT (0 takes any free one)."
+    )
