@@ -181,10 +181,13 @@ async def test_what_a_function_writes_is_in_its_log_group(
 
 
 _RUN = """
+import signal
 import sys
 from pathlib import Path
 from tests.e2e.localstack.harness import running_localstack
 
+# Whoever starts tests in the background of a script has them ignore it, and their children too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with running_localstack(Path(sys.argv[1])) as endpoint:
     print(endpoint.url, flush=True)
     sys.stdin.read()

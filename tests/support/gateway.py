@@ -6,7 +6,7 @@ import asyncio
 import base64
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -106,9 +106,15 @@ class Lambda:
         self._thread = ThreadPoolExecutor(1, "lambda")
 
     async def invoke(self, function: str, event: dict[str, Any]) -> dict[str, Any]:
+        return await asyncio.wrap_future(self._submit(function, event))
+
+    def invoke_now(self, function: str, event: Any) -> dict[str, Any]:
+        """The same for who has no loop of their own."""
+        return self._submit(function, event).result()
+
+    def _submit(self, function: str, event: Any) -> Future[dict[str, Any]]:
         context = LambdaContext(function, str(uuid4()))
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._entries[function], event, context)
+        return self._thread.submit(self._entries[function], event, context)
 
     def close(self) -> None:
         self._thread.submit(self._container.close).result()
@@ -127,12 +133,17 @@ class BridgeApi(Api):
     ) -> Answer:
         """See Api."""
         result = await self._functions.invoke(*proxy_event(method, target, headers, body))
-        received: CIMultiDict[str] = CIMultiDict()
-        for name, values in result["multiValueHeaders"].items():
-            for value in values:
-                received.add(name, value)
-        text = result["body"] or ""
-        raw = base64.b64decode(text) if result["isBase64Encoded"] else text.encode()
-        # The gateway itself says how long the answer is.
-        received.setdefault("Content-Length", str(len(raw)))
-        return Answer(result["statusCode"], CIMultiDictProxy(received), raw)
+        return answer_of(result)
+
+
+def answer_of(result: Mapping[str, Any]) -> Answer:
+    """What API Gateway makes of a function's result."""
+    received: CIMultiDict[str] = CIMultiDict()
+    for name, values in result["multiValueHeaders"].items():
+        for value in values:
+            received.add(name, value)
+    text = result["body"] or ""
+    raw = base64.b64decode(text) if result["isBase64Encoded"] else text.encode()
+    # The gateway itself says how long the answer is.
+    received.setdefault("Content-Length", str(len(raw)))
+    return Answer(result["statusCode"], CIMultiDictProxy(received), raw)
