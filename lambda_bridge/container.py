@@ -16,6 +16,9 @@ from service.endpoints import ENDPOINTS
 from service.settings import load_settings
 from service.wiring import open_services
 
+# Containers come and go, and what one has not used of a lease goes with it.
+_FIRST_LEASE = 5
+
 
 class Container:
     """Answers events for as long as the process lives.
@@ -43,11 +46,14 @@ class Container:
     async def _resolve(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         if self._resolver is None:
             # API Gateway throttles before anything gets here, for all containers together.
+            observer = EmfObserver()
             pipeline = await self._held_open.enter_async_context(
                 # A function that only lists never needs S3, one that only signs no DynamoDB.
                 open_services(
                     load_settings(self._environment),
-                    observers=[EmfObserver()],
+                    first_lease=_FIRST_LEASE,
+                    observers=[observer],
+                    limit_observers=[observer],
                     environment=self._environment,
                 )
             )

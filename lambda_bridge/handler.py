@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from lambda_bridge import quick_start  # before what it loads
 from lambda_bridge.container import Container
@@ -18,5 +20,14 @@ list_images = entry_of("list_images", _container)
 get_image_presigned_url = entry_of("get_image_presigned_url", _container)
 delete_image = entry_of("delete_image", _container)
 image_api = entry_of("image_api", _container)
+
+
+def sweep_images(event: Mapping[str, Any], context: Any) -> dict[str, object]:
+    """Settle what was left behind: no part of the API, and called by a schedule."""
+    # No other function has a use for it, and each would take the longer to start.
+    from lambda_bridge.sweep import run
+
+    return run(event, context)
+
 
 quick_start.loaded()

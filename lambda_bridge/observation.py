@@ -6,14 +6,14 @@ import logging
 import os
 
 from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 from service.telemetry import Answered
 
-NAMESPACE = "Mont"
+NAMESPACE, SERVICE = "Mont", "mont"
 
-logger = Logger(service="mont", level=os.environ.get("LOG_LEVEL") or "INFO")
-metrics = Metrics(namespace=NAMESPACE, service="mont")
+logger = Logger(service=SERVICE, level=os.environ.get("LOG_LEVEL") or "INFO")
+metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
 
 
 def join_service_logs() -> None:
@@ -35,3 +35,19 @@ class EmfObserver:
         metrics.add_metric(
             "mont_request_duration_seconds", MetricUnit.Seconds, round(request.seconds, 6)
         )
+
+    def limited(self, policy: str) -> None:
+        """See `telemetry.LimitObserver`."""
+        _count("mont_limited_total", policy=policy)
+
+    def limiter_failed(self) -> None:
+        """See `telemetry.LimitObserver`."""
+        _count("mont_limiter_failures_total")
+
+
+def _count(name: str, **dimensions: str) -> None:
+    # In a line of its own: the dimensions of a line belong to all metrics in it.
+    with single_metric(name, MetricUnit.Count, 1, namespace=NAMESPACE) as metric:
+        metric.add_dimension("service", SERVICE)
+        for dimension, value in dimensions.items():
+            metric.add_dimension(dimension, value)

@@ -31,8 +31,13 @@ PAGE_HEADERS = {
         "img-src 'self' blob: data: http: https:; connect-src 'self' http: https:; "
         "manifest-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
     ),
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    # Nothing of this is used, so nothing that gets in could ask for it either.
+    "Permissions-Policy": (
+        "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
+    ),
+    # Whoever opens the page in a window gets no hold on it.
+    "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-cache",
 }
 

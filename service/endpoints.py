@@ -16,7 +16,7 @@ from service.auth.callers import Caller
 from service.auth.scope import as_seen_by
 from service.errors import FieldError, InvalidFields, MontError
 from service.etags import etag_of, is_fresh, required_revisions
-from service.model import Disposition
+from service.model import Disposition, Image
 from service.operations import images, listing, uploading
 from service.operations.desk import Desk
 from service.schemas import image_document
@@ -116,7 +116,7 @@ async def list_images(call: Call[None, listing.ListImages]) -> Reply:
     page = await listing.list_images(call.desk, call.query)
     return Reply(
         {
-            "images": [image_document(image) for image in page.images],
+            "images": [_shown(call.desk, image) for image in page.images],
             "count": len(page.images),
             "next_token": page.next_token,
             "has_more": page.next_token is not None,
@@ -131,7 +131,7 @@ async def get_image(call: Call[None, None]) -> Reply:
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if is_fresh(call.headers.get("if-none-match"), etag):
         return Reply(status=304, headers=headers)
-    return Reply(image_document(image), headers=headers)
+    return Reply(_shown(call.desk, image), headers=headers)
 
 
 async def edit_image(call: Call[schemas.EditImage, None]) -> Reply:
@@ -142,7 +142,7 @@ async def edit_image(call: Call[schemas.EditImage, None]) -> Reply:
         call.desk, call.image_id, change.user_id, change.edit, revisions
     )
     return Reply(
-        image_document(image),
+        _shown(call.desk, image),
         headers={"ETag": etag_of(image), "Cache-Control": "private, no-cache"},
     )
 
@@ -199,6 +199,13 @@ async def readyz(call: Call[None, None]) -> Reply:
     return Reply({"status": "ok"})
 
 
+def _shown(desk: Desk, image: Image) -> dict[str, object]:
+    document = image_document(image)
+    if desk.thumbnails is not None:
+        document["thumbnail_url"] = desk.thumbnails.link(image.s3_key)
+    return document
+
+
 def _link_document(link: images.DownloadLink) -> dict[str, object]:
     return {
         "image_id": link.image_id,
@@ -238,7 +245,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         upload_url,
         answer=schemas.UploadTicketSchema,
         body=schemas.UploadRequest,
-        problems=(errors.DeclarationTooLong,),
+        problems=(errors.DeclarationTooLong, errors.StorageQuotaExceeded),
     ),
     Endpoint(
         "complete",
@@ -250,8 +257,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         body=schemas.CompleteRequest,
         problems=(
             errors.NothingUploaded,
+            errors.ImageMissing,
             errors.IdTaken,
+            errors.UploadUnsettled,
             errors.UploadRejected,
+            errors.StorageQuotaExceeded,
         ),
     ),
     Endpoint(

@@ -17,7 +17,10 @@
     ├── RevisionMismatch
     ├── UploadRejected           the bytes are not what was declared
     ├── UploadUnsettled          the staged object changes while it is being completed
+    ├── StorageQuotaExceeded     the user's images would take more room than they may
     ├── Throttled
+    │   └── QuotaExceeded        ... until tomorrow
+    ├── Overloaded               more arrives than can be answered
     └── StoreUnavailable         a store cannot be reached, refuses, or is too slow
 
 The docstring is the message where the raiser gives none. No status code lives here: `problems`
@@ -28,7 +31,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.model import Image
+from service.model import Image, StorageQuota, Usage
 
 
 class MontError(Exception):
@@ -90,7 +93,7 @@ class MethodRefused(MontError):
 
 
 class UnsupportedBody(MontError):
-    """The body must be sent as application/json in UTF-8."""
+    """The body must be sent as application/json in UTF-8, and not compressed."""
 
 
 class BodyTooLarge(MontError):
@@ -151,12 +154,36 @@ class UploadUnsettled(MontError):
     """The uploaded object keeps changing while it is being completed. Try again."""
 
 
+class StorageQuotaExceeded(MontError):
+    """This image does not fit into what the user may still store."""
+
+    def __init__(self, size: int, usage: Usage, quota: StorageQuota) -> None:
+        """`size` of the image in bytes; `usage` is that of the others."""
+        used = []
+        if quota.bytes:
+            used.append(f"{usage.bytes} of {quota.bytes} bytes")
+        if quota.images:
+            used.append(f"{usage.images} of {quota.images} images")
+        super().__init__(
+            f"This image of {size} bytes does not fit: {' and '.join(used)} are used. "
+            "Delete others and try again."
+        )
+
+
 class Throttled(MontError):
     """Too many requests at once. Slow down and try again."""
 
     def __init__(self, retry_after: float) -> None:
         super().__init__()
         self.retry_after = retry_after
+
+
+class Overloaded(MontError):
+    """More requests arrive than can be answered in time. Try again shortly."""
+
+
+class QuotaExceeded(Throttled):
+    """This API key has used up its requests for today. The day ends at midnight UTC."""
 
 
 class StoreUnavailable(MontError):

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from service import timestamps
-from service.errors import RevisionMismatch
 from service.model import Image, Revision
 
 # A client holds one state of an image, or a few; a store's condition cannot grow without end.
@@ -23,14 +22,11 @@ def etag_of(image: Image) -> str:
 def required_revisions(if_match: str | None) -> tuple[Revision, ...] | None:
     """The revisions of which `If-Match` asks for one; None when any will do.
 
-    Raises RevisionMismatch where none can ever match: other kinds of tag, or weak ones.
+    None at all where no state can ever match: other kinds of tag, or weak ones.
     """
     if if_match is None or if_match.strip() == "*":
         return None
-    revisions = tuple(_revisions(if_match))
-    if not revisions:
-        raise RevisionMismatch
-    return revisions[:_MOST_TAGS]
+    return tuple(_revisions(if_match))[:_MOST_TAGS]
 
 
 def _revisions(if_match: str) -> Iterator[Revision]:

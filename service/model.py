@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal
+from typing import Generic, Literal, TypeVar
+
+T = TypeVar("T")
 
 PENDING: Literal["pending"] = "pending"
 COMPLETED: Literal["completed"] = "completed"
@@ -154,6 +156,59 @@ class ApiKey:
 
 
 @dataclass(frozen=True, slots=True)
+class StorageQuota:
+    """How much the images of one user may take, in bytes and in number; 0 is no limit."""
+
+    bytes: int = 0
+    images: int = 0
+
+
+NO_QUOTA = StorageQuota()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How much the images of one user do take: those that were counted."""
+
+    bytes: int = 0
+    images: int = 0
+
+    def leaves_room(self, size: int, quota: StorageQuota) -> bool:
+        """Whether one more image of so many bytes fits."""
+        return (not quota.bytes or self.bytes + size <= quota.bytes) and (
+            not quota.images or self.images < quota.images
+        )
+
+
+EventType = Literal["image.completed", "image.deleted"]
+EventState = Literal["waiting", "delivered", "dead"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened. `occurred_at` is a timestamp text, `payload` the JSON as sent.
+
+    `event_id` stays the same however often it is sent, so whoever receives it can tell.
+    """
+
+    event_id: str
+    type: EventType
+    occurred_at: str
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How far an event got: `due_at` is when it is to be tried next, None when it never is."""
+
+    event: Event
+    attempts: int = 0
+    due_at: str | None = None
+    state: EventState = "waiting"
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StoredObject:
     """What one ranged read of an object tells: size in bytes, type, metadata, first bytes."""
 
@@ -170,3 +225,44 @@ class UploadForm:
 
     url: str
     fields: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordEntry:
+    """What an inventory tells of a record. `since` is when its status began, a timestamp text."""
+
+    image_id: str
+    user_id: str
+    status: Status
+    s3_key: str
+    etag: str
+    since: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectEntry:
+    """What an inventory tells of an object. `modified` is a timestamp text, `size` in bytes."""
+
+    key: str
+    etag: str
+    size: int
+    modified: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(Generic[T]):
+    """A run of an inventory. The next one is behind `resume`; None at the end."""
+
+    entries: tuple[T, ...]
+    resume: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SweepNote:
+    """How far the last full sweep came. `place` is its own word for where to go on; None: through.
+
+    `started_at` is a timestamp text.
+    """
+
+    started_at: str
+    place: str | None

@@ -14,6 +14,9 @@ STAGING_PREFIX = "uploads/"
 FINAL_PREFIX = "images/"
 
 USER_ID_PATTERN = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._@+:-]{1,128}\Z", re.ASCII)
+_FINAL_KEY = re.compile(
+    rf"{FINAL_PREFIX}([A-Za-z0-9._@+:-]{{1,128}})/([0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})_.+"
+)
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_NAME = 100
 _NAMESPACE = uuid.UUID("b6c1d9b4-6a0e-4f0e-9a57-0f3f6b1c2d3e")
@@ -27,6 +30,12 @@ def staging_key(user_id: str, image_id: str) -> str:
 def final_key(user_id: str, image_id: str, filename: str) -> str:
     """Where a verified image is served from: no client can write there."""
     return f"{FINAL_PREFIX}{user_id}/{image_id}_{sanitise(filename)}"
+
+
+def owner_of_final_key(key: str) -> tuple[str, str] | None:
+    """The user id and the image id in a final key; None for a key that was never one."""
+    found = _FINAL_KEY.fullmatch(key)
+    return None if found is None else (found[1], found[2])
 
 
 def sanitise(filename: str) -> str:

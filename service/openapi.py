@@ -11,10 +11,11 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from marshmallow import fields
 
-from service import __version__, errors, problems, schemas
+from service import __version__, errors, schemas
 from service.endpoints import Endpoint
-from service.exchange import JSON, PROBLEM_JSON
+from service.exchange import JSON
 from service.naming import USER_ID_PATTERN
+from service.openapi_responses import CONDITIONAL, HEADERS, responses
 from service.routing import IMAGE_ID
 from service.schemas import RequestSchema, Rules
 from service.settings import AuthMode
@@ -51,6 +52,11 @@ def build_document(
     spec.components.schema("Problem", schema=schemas.ProblemSchema)
     for kind in (schemas.UploadRequest, schemas.CompleteRequest, schemas.EditRequest):
         spec.components.schema(kind.__name__, schema=api.schema(kind))
+    # An edit names something to change beside whose image it is.
+    edit = spec.components.schemas[schemas.EditRequest.__name__]
+    edit["minProperties"] = 1 + len(edit.get("required", ()))
+    for name, header in HEADERS.items():
+        spec.components.header(name, header)
     if api.scheme is not None:
         spec.components.security_scheme(*api.scheme)
     for endpoint in endpoints:
@@ -91,11 +97,9 @@ def _operation(endpoint: Endpoint, api: _Api, converter: OpenAPIConverter) -> di
         "tags": ["images" if endpoint.limited else "health"],
         "security": api.security(endpoint),
         "parameters": _parameters(endpoint, api, converter),
-        "responses": {
-            "200": _success(endpoint),
-            **_unchanged(endpoint),
-            **_failures(endpoint, api),
-        },
+        "responses": responses(
+            endpoint, _problems(endpoint, api), set(_HEADERS.get(endpoint.name, {}))
+        ),
     }
     if endpoint.body is not None:
         operation["requestBody"] = {
@@ -123,45 +127,23 @@ def _parameters(endpoint: Endpoint, api: _Api, converter: OpenAPIConverter) -> l
             parameters.append(
                 {"in": "query", "name": name, "description": text, "schema": described}
             )
-    for name, meaning in _HEADERS.get(endpoint.name, {}).items():
-        parameters.append(
-            {"in": "header", "name": name, "description": meaning, "schema": {"type": "string"}}
-        )
+    for name, (meaning, schema) in _HEADERS.get(endpoint.name, {}).items():
+        parameters.append({"in": "header", "name": name, "description": meaning, "schema": schema})
     return parameters
 
 
-_HEADERS = {
+_TAG = r'(W/)?"[!#-~]*"'
+_TAGS = {"type": "string", "pattern": rf"^(\*|{_TAG}(, *{_TAG})*)$"}
+_HEADERS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
     "upload_url": {
-        "Idempotency-Key": "Repeating a declaration with the same key gives the same `image_id`."
+        "Idempotency-Key": (
+            "Repeating a declaration with the same key gives the same `image_id`.",
+            {"type": "string", "minLength": 1, "maxLength": 255},
+        )
     },
-    "get_image": {"If-None-Match": "Answer 304 if the image still has this `ETag`."},
-    "edit_image": {"If-Match": "Refuse with 412 unless the image still has this `ETag`."},
+    "get_image": {CONDITIONAL: ("Answer 304 if the image still has this `ETag`.", _TAGS)},
+    "edit_image": {"If-Match": ("Refuse with 412 unless the image still has this `ETag`.", _TAGS)},
 }
-
-
-def _success(endpoint: Endpoint) -> dict[str, Any]:
-    return {"description": "As asked.", "content": {JSON: {"schema": endpoint.answer}}}
-
-
-def _unchanged(endpoint: Endpoint) -> dict[str, Any]:
-    if "If-None-Match" not in _HEADERS.get(endpoint.name, {}):
-        return {}
-    return {"304": {"description": "As `If-None-Match` has it already."}}
-
-
-def _failures(endpoint: Endpoint, api: _Api) -> dict[str, Any]:
-    """The problems of an endpoint by status, with the types that each can have."""
-    kinds: dict[str, dict[str, str]] = {}
-    for error in _problems(endpoint, api):
-        kind = problems.KINDS[error]
-        kinds.setdefault(str(kind.status), {})[problems.TYPE_PREFIX + kind.slug] = kind.title
-    return {
-        status: {
-            "description": "; ".join(f"{title} (`{type_}`)" for type_, title in found.items()),
-            "content": {PROBLEM_JSON: {"schema": "ProblemSchema"}},
-        }
-        for status, found in sorted(kinds.items())
-    }
 
 
 def _problems(endpoint: Endpoint, api: _Api) -> list[type[errors.MontError]]:
@@ -170,13 +152,16 @@ def _problems(endpoint: Endpoint, api: _Api) -> list[type[errors.MontError]]:
         # Nobody claims to be somebody: what is not the caller's is missing or not allowed.
         found = [each for each in found if each is not errors.NotOwner]
         found += [errors.Unauthenticated, errors.NotAllowed]
+        if api.scheme is _SCHEMES["api_key"] and endpoint.limited:
+            found.append(errors.QuotaExceeded)
     return found
 
 
 def _common_problems(endpoint: Endpoint) -> list[type[errors.MontError]]:
     found: list[type[errors.MontError]] = []
     if endpoint.body is not None:
-        found += [errors.MalformedBody, errors.BodyTooLarge, errors.UnsupportedBody]
+        found += [errors.MalformedBody, errors.MalformedMessage]
+        found += [errors.BodyTooLarge, errors.BodyTooSlow, errors.UnsupportedBody]
     if endpoint.body is not None or endpoint.query is not None:
         found.append(errors.InvalidFields)
     if endpoint.limited:
@@ -194,4 +179,12 @@ def _wire_format(self: OpenAPIConverter, field: fields.Field[Any], **_: Any) -> 
     if isinstance(field, schemas.UserId):
         # JSON Schema's patterns are ECMAScript's, which has no \Z.
         return {"pattern": "^" + USER_ID_PATTERN.pattern.replace(r"\Z", "$")}
+    if isinstance(field, schemas.Instant):
+        return {"pattern": f"^{_DATE}({_TIME}({_OFFSET})?)?$"}
     return {}
+
+
+# As `timestamps` reads them, but for days that a month does not have and years before 1.
+_DATE = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+_TIME = "[Tt ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.,][0-9]{1,9})?)?"
+_OFFSET = "[Zz]|[+ -]([01][0-9]|2[0-3]):?[0-5][0-9]"

@@ -1,7 +1,8 @@
 """The whole path of one request. Read this first.
 
-    edge in -> ApiRequest -> id -> route -> throttle -> caller -> path, query and body checked
-            -> endpoint function -> Reply or error -> ApiResponse -> edge out
+    edge in -> ApiRequest -> id -> route -> overall limit -> caller -> the caller's limits
+            -> path, query and body checked -> endpoint function -> Reply or error
+            -> ApiResponse -> edge out
 
 Every door runs exactly this, so whatever holds here holds on all of them.
 """
@@ -32,19 +33,22 @@ from service.errors import (
     NotAllowed,
     NotOwner,
     StoreUnavailable,
-    Throttled,
     Unauthenticated,
     UnsupportedBody,
 )
 from service.exchange import JSON, ApiRequest, ApiResponse
+from service.limits import Limits, Passage
 from service.operations.desk import Desk
-from service.ratelimit import TokenBucket, limit_header
+from service.ratelimit import limit_headers
 from service.routing import Route, Router
 from service.schemas import RequestSchema, Rules
 from service.telemetry import Answered, Observer, request_id
 
 # The longest body of any endpoint, every character escaped, is below 40 KB.
 MAX_BODY_BYTES = 64 * 1024
+
+NOT_SNIFFED = {"X-Content-Type-Options": "nosniff"}
+"""On every answer: a browser must not find a page in text that somebody else chose."""
 
 _log = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}", re.ASCII)
@@ -67,44 +71,49 @@ class Pipeline:
         observers: Sequence[Observer],
         *,
         identity: Authenticator,
-        bucket: TokenBucket | None,
+        limits: Limits,
         time_limit: float,
         allowed_origins: tuple[str, ...],
     ) -> None:
-        """`bucket` is None where a gateway throttles. `time_limit` of one request, in seconds."""
+        """`time_limit` of one request, in seconds."""
         self._router = Router(endpoints)
         self._desk = desk
         self._loaders = _Loaders(rules)
         self._identity = identity
-        self._bucket = bucket
+        self._limits = limits
         self._observers = observers
         self._time_limit = time_limit
         self._allowed_origins = allowed_origins
 
-    async def run(self, request: ApiRequest, refusal: MontError | None = None) -> ApiResponse:
-        """The answer to a request; to `refusal` where the door could not read the request whole."""
-        started = time.perf_counter()
+    async def run(
+        self, request: ApiRequest, refusal: MontError | None = None, *, waited: float = 0.0
+    ) -> ApiResponse:
+        """The answer to a request; to `refusal` where the door could not read the request whole.
+
+        `waited` in seconds: what the door took to read it, which counts as part of its time.
+        """
+        started = time.perf_counter() - waited
         this_id = _id_of(request)
         token = request_id.set(this_id)
         route: Route | None = None
-        headers = {"X-Request-Id": this_id}
+        passage = Passage(self._limits)
         try:
             if refusal is not None:
                 raise refusal
+            if len(request.body) > MAX_BODY_BYTES:
+                raise BodyTooLarge
             if request.method == "OPTIONS":
                 answer = self._options(request)
             else:
                 route = self._router.find(request.method, request.path)
-                if route.endpoint.limited and self._bucket is not None:
-                    _throttle(self._bucket, headers)
-                async with asyncio.timeout(self._time_limit):
-                    answer = await self._answer(request, route, this_id)
+                if route.endpoint.limited:
+                    passage.enter()
+                async with asyncio.timeout(self._time_limit - waited):
+                    answer = await self._answer(request, route, passage, this_id)
         except Exception as error:  # the one place where every error becomes an answer
             answer = _refuse(error, this_id)
-        answer.headers.update(headers)
-        self._allow_origin(request, answer)
-        if request.method == "HEAD":
-            answer = _without_body(answer)
+        answer.headers.update(limit_headers(passage.allowances))
+        answer = self._dressed(request, answer, this_id)
         name = route.endpoint.name if route else _UNROUTED
         self._observe(name, request, answer, time.perf_counter() - started)
         request_id.reset(token)
@@ -112,24 +121,40 @@ class Pipeline:
 
     def refuse(self, error: Exception) -> ApiResponse:
         """The answer to what a door could make no request of at all."""
-        request = ApiRequest(method="", path="")
+        nothing = ApiRequest(method="", path="")
         this_id = new_request_id()
         token = request_id.set(this_id)
-        answer = _refuse(error, this_id)
-        answer.headers["X-Request-Id"] = this_id
-        self._allow_origin(request, answer)
-        self._observe(_UNROUTED, request, answer, 0.0)
+        answer = self.turned_away(nothing, error, this_id)
+        self._observe(_UNROUTED, nothing, answer, 0.0)
         request_id.reset(token)
         return answer
+
+    def turned_away(
+        self, request: ApiRequest, error: Exception, this_id: str | None = None
+    ) -> ApiResponse:
+        """The answer to a request that is not even looked at; no observer hears of it."""
+        this_id = this_id or _id_of(request)
+        return self._dressed(request, _refuse(error, this_id), this_id)
+
+    def _dressed(self, request: ApiRequest, answer: ApiResponse, this_id: str) -> ApiResponse:
+        """The answer with what every answer carries."""
+        answer.headers["X-Request-Id"] = this_id
+        answer.headers.update(NOT_SNIFFED)
+        self._allow_origin(request, answer)
+        return _without_body(answer) if request.method == "HEAD" else answer
 
     def _observe(self, name: str, request: ApiRequest, answer: ApiResponse, seconds: float) -> None:
         done = Answered(name, request.method, request.path, answer.status, seconds)
         for observer in self._observers:
             observer.answered(done)
 
-    async def _answer(self, request: ApiRequest, route: Route, this_id: str) -> ApiResponse:
+    async def _answer(
+        self, request: ApiRequest, route: Route, passage: Passage, this_id: str
+    ) -> ApiResponse:
         endpoint = route.endpoint
         caller = ANYBODY if endpoint.public else await self._identity.identify(request.headers)
+        if endpoint.limited:
+            await passage.identified(caller)
         call: Call[Any, Any] = Call(
             caller=caller,
             desk=desk_for(self._desk, caller),
@@ -175,8 +200,6 @@ class _Loaders:
 
     def body(self, endpoint: Endpoint, request: ApiRequest, caller: Caller) -> Any:
         """The checked body; None where the endpoint takes none or was rightly sent none."""
-        if len(request.body) > MAX_BODY_BYTES:
-            raise BodyTooLarge
         if endpoint.body is None or (endpoint.body_optional and not request.body):
             return None
         _check_type(request)
@@ -224,14 +247,6 @@ class _Loaders:
         return schema
 
 
-def _throttle(bucket: TokenBucket, headers: dict[str, str]) -> None:
-    allowance = bucket.take()
-    headers["RateLimit-Policy"] = bucket.policy
-    headers["RateLimit"] = limit_header(allowance)
-    if not allowance.allowed:
-        raise Throttled(allowance.retry_after)
-
-
 def _flat(place: str, messages: object) -> Iterable[FieldError]:
     """marshmallow's nested messages as one line a field."""
     if isinstance(messages, dict):
@@ -243,6 +258,9 @@ def _flat(place: str, messages: object) -> Iterable[FieldError]:
 
 def _check_type(request: ApiRequest) -> None:
     """Refuse what calls itself something else than JSON; what says nothing is taken for JSON."""
+    if request.headers.get("content-encoding", "").strip().lower() not in {"", "identity"}:
+        # A few compressed bytes can be gigabytes, and no request here is long enough to gain by it.
+        raise UnsupportedBody
     kind, _, parameters = request.headers.get("content-type", JSON).lower().partition(";")
     kind = kind.strip()
     if kind != JSON and not (kind.startswith("application/") and kind.endswith("+json")):

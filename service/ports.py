@@ -6,20 +6,26 @@ else but what is named here. Every call is safe to repeat.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
 from service.model import (
     ApiKey,
+    Batch,
+    Delivery,
     Disposition,
     Edit,
+    EventState,
     Image,
+    ObjectEntry,
     Page,
     Position,
+    RecordEntry,
     Revision,
     Selection,
     StoredObject,
+    SweepNote,
     UploadForm,
 )
 
@@ -88,16 +94,27 @@ class ImageRecords(Protocol):
 
     Only completed ones are in lists; `find` returns any, with its status. Reads by id see every
     earlier write.
+
+    Where users have a quota, a record holds room from its creation until it is abandoned or
+    removed, to the byte and whatever happens at once. What was created without a quota holds none.
     """
 
+    async def demand_room(self, user_id: str, size: int) -> None:
+        """Return if one more image of so many bytes would fit now. Raises StorageQuotaExceeded."""
+        ...
+
     async def create(self, image: Image) -> Image | None:
-        """Write a record whose id is new. Otherwise change nothing and return the one in place."""
+        """Write a record whose id is new. Otherwise change nothing and return the one in place.
+
+        Raises StorageQuotaExceeded, with nothing changed.
+        """
         ...
 
     async def replace_pending(self, pending: Image, image: Image) -> bool:
         """Put one pending record in another's place; False if that is no longer what is there.
 
-        A pending record is told by its id and `etag`.
+        A pending record is told by its id and `etag`; both are the same user's. Raises
+        StorageQuotaExceeded, with nothing changed.
         """
         ...
 
@@ -160,6 +177,56 @@ class ImageRecords(Protocol):
         ...
 
 
+class RequestCounts(Protocol):
+    """How many requests were granted to each API key on each day."""
+
+    async def add(self, key_id: str, day: str, number: int) -> int:
+        """Add so many to a key's day (`2026-02-13`) and return the sum.
+
+        No two calls count the same ones. A repetition counts again, which wastes what the first
+        one counted and never grants anything twice.
+        """
+        ...
+
+
+class Outbox(Protocol):
+    """The events that were kept together with what they tell of, until they are delivered."""
+
+    async def due(self, now: str, limit: int) -> list[tuple[str, str]]:
+        """Ids of at most `limit` events whose time has come, each with when that was.
+
+        May be a second behind, so that an event is told that was claimed meanwhile.
+        """
+        ...
+
+    async def claim(self, event_id: str, due_at: str, until: str) -> Delivery | None:
+        """Take an event that is due since `due_at`; it is due again at `until`, the lease.
+
+        Counts the attempt. None if another one took it: of many callers exactly one succeeds.
+        """
+        ...
+
+    async def delivered(self, event_id: str, lease: str, at: str) -> None:
+        """Take it off. Nothing changes where the lease ran out and another one has it."""
+        ...
+
+    async def failed(self, event_id: str, lease: str, due_at: str | None, reason: str) -> None:
+        """Put it back until `due_at`; None is for good. A lost lease changes nothing."""
+        ...
+
+    async def find(self, event_id: str) -> Delivery | None:
+        """The event, as far as it got; None once it is forgotten."""
+        ...
+
+    def list_all(self, state: EventState | None) -> AsyncIterator[Delivery]:
+        """Every event in this state (None: any), in no order. For administration: it reads all."""
+        ...
+
+    async def replay(self, event_id: str, now: str) -> bool:
+        """Have it delivered again, with all its attempts; whether it is there."""
+        ...
+
+
 class ApiKeys(Protocol):
     """The API keys, by their hashes.
 
@@ -183,4 +250,54 @@ class ApiKeys(Protocol):
 
         Revoking again keeps the first time.
         """
+        ...
+
+
+class ObjectInventory(Protocol):
+    """All final objects, for administration: it costs as much as there are."""
+
+    async def final_objects(self, after: str | None, limit: int) -> Batch[ObjectEntry]:
+        """At most `limit` of them behind this key, in the order of their keys."""
+        ...
+
+
+class RecordInventory(Protocol):
+    """All records, for administration: it costs as much as there are.
+
+    What it tells may be a second old: whoever acts on it looks again.
+    """
+
+    async def all_records(self, after: str | None, limit: int) -> Batch[RecordEntry]:
+        """At most `limit` of them behind this image id, in an order of the store's own.
+
+        Every record that is there from the first call to the last is told once. There may be none
+        in a batch that is not the last.
+        """
+        ...
+
+    async def deletions(self, after: str | None, before: str, limit: int) -> Batch[str]:
+        """At most `limit` ids of images that were marked before this timestamp; reads few others.
+
+        `after` is where an earlier batch said to resume.
+        """
+        ...
+
+    async def bury(self, stray: ObjectEntry, image_id: str, user_id: str, since: str) -> bool:
+        """Mark an id that has no record, so that none can be made; whether it had none.
+
+        It is a deletion of `stray` from then on: `ImageRecords.remove` ends it, and so does
+        whoever finishes deletions.
+        """
+        ...
+
+
+class SweepNotes(Protocol):
+    """What one scheduled sweep tells the next."""
+
+    async def read(self) -> SweepNote | None:
+        """The note that was written last; None when there is none that can be read."""
+        ...
+
+    async def write(self, note: SweepNote) -> None:
+        """Replace it."""
         ...

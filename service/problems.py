@@ -16,6 +16,7 @@ from service.exchange import PROBLEM_JSON, ApiResponse
 TYPE_PREFIX = "urn:mont:problem:"
 # Long enough for a store to come back or a connection pool to drain, short enough to be tried.
 _STORE_RETRY_SECONDS = 2
+_OVERLOAD_RETRY_SECONDS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ KINDS: dict[type[errors.MontError], Kind] = {
     errors.NotOwner: Kind(401, "not-the-owner", "Not the owner"),
     errors.Unauthenticated: Kind(401, "unauthorized", "Unauthorized"),
     errors.NotAllowed: Kind(403, "not-allowed", "Not allowed"),
+    errors.StorageQuotaExceeded: Kind(403, "storage-quota-exceeded", "Storage quota exceeded"),
     errors.RouteMissing: Kind(404, "no-such-path", "No such path"),
     errors.ImageMissing: Kind(404, "image-not-found", "Image not found"),
     errors.DeletionPending: Kind(404, "image-not-found", "Image not found"),
@@ -52,6 +54,8 @@ KINDS: dict[type[errors.MontError], Kind] = {
     errors.UnsupportedBody: Kind(415, "unsupported-body", "Unsupported body"),
     errors.UploadRejected: Kind(422, "upload-rejected", "Upload rejected"),
     errors.Throttled: Kind(429, "throttled", "Too many requests"),
+    errors.Overloaded: Kind(503, "overloaded", "Overloaded"),
+    errors.QuotaExceeded: Kind(429, "quota-exceeded", "Quota exceeded"),
     errors.StoreUnavailable: Kind(503, "store-unavailable", "Store unavailable"),
 }
 
@@ -85,6 +89,8 @@ def answer(error: Exception, request_id: str) -> ApiResponse:
     headers = {"Content-Type": PROBLEM_JSON, "Cache-Control": "no-store"}
     if isinstance(error, errors.Throttled):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    elif isinstance(error, errors.Overloaded):
+        headers["Retry-After"] = str(_OVERLOAD_RETRY_SECONDS)
     elif isinstance(error, errors.StoreUnavailable):
         headers["Retry-After"] = str(_STORE_RETRY_SECONDS)
     elif isinstance(error, errors.NotOwner):

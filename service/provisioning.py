@@ -14,6 +14,8 @@ def data_parameters(settings: Settings) -> dict[str, str]:
         "BucketName": settings.s3_bucket_name,
         "TableName": settings.dynamodb_table_name,
         "ApiKeysTableName": settings.api_keys_table_name,
+        "UsageTableName": settings.usage_table_name,
+        "EventsTableName": settings.events_table_name,
         "UserIndexName": settings.dynamodb_gsi_name,
         "CorsAllowedOrigins": ",".join(settings.cors_allow_origins),
     }

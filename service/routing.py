@@ -1,7 +1,8 @@
 """Which endpoint answers a request: one set of rules for every door.
 
 HEAD is answered where GET is, a wrong method is told which are right, OPTIONS is answered
-everywhere, and a path is what it is: a trailing slash makes another one.
+everywhere, and a path is what it is: a trailing slash makes another one, and so does an escape
+outside of an id.
 """
 
 from __future__ import annotations
@@ -62,14 +63,17 @@ class Router:
 
     def _methods(self, path: str) -> tuple[dict[str, Endpoint], str]:
         # A fixed path goes first: `/images/complete` is not the image called "complete".
-        if "%" in path:
-            path = "/".join(unquote(part).replace("/", "%2F") for part in path.split("/"))
         if methods := self._fixed.get(path):
             return methods, ""
         for (before, behind), methods in self._with_id.items():
             if path.startswith(before) and path.endswith(behind):
-                image_id = path[len(before) : len(path) - len(behind)]
-                if image_id and "/" not in image_id:
+                sent = path[len(before) : len(path) - len(behind)]
+                if sent and "/" not in sent:
+                    image_id = unquote(sent)
+                    # Only an id may be escaped: a gateway in front routes by the text as sent, so
+                    # `%63omplete` would come to whatever may answer for an image.
+                    if f"{before}{image_id}{behind}" in self._fixed:
+                        break
                     return methods, image_id
         raise RouteMissing
 

@@ -3,74 +3,148 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import resource
 import signal
+import socket
 import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Literal
 
+from service.banner import banner, base_url
 from service.documents import live_endpoint
 from service.metrics import METRICS_TYPE, PrometheusMetrics
 from service.pages import page_endpoints
 from service.pipeline import Pipeline
 from service.provisioning import provision_stores
-from service.ratelimit import TokenBucket
 from service.settings import Settings
-from service.storage.clients import open_clients
+from service.shedding import Gate
+from service.storage.clients import open_admin_clients
 from service.web import listening, make_server
-from service.wiring import open_services
+from service.wiring import open_services, throttles
+from service.workers import supervised
 
 Backend = Literal["auto", "embedded", "aws"]
 
 
+# Listening sockets, pipes, logs, the loop's own; connections beyond the limit, to be told so.
+_OTHER_DESCRIPTORS = 256
+
+_log = logging.getLogger(__name__)
+
+
 class BackendLost(Exception):
-    """The embedded backend ended by itself."""
+    """The embedded backend ended by itself, and the images with it."""
+
+    def __str__(self) -> str:
+        return self.__doc__ or ""
 
 
-async def run(settings: Settings, backend: Backend) -> None:
+async def run(settings: Settings, backend: Backend, workers: int) -> None:
     """Serve until SIGINT or SIGTERM; then finish what is under way and stop everything started.
 
-    Raises EmbeddedBackendFailed, BackendLost, StoreUnavailable, ProvisioningConflict, OSError.
+    Raises EmbeddedBackendFailed, BackendLost, WorkersFailed, StoreUnavailable,
+    ProvisioningConflict, OSError.
     """
-    stop = asyncio.Event()
-    lost = asyncio.Event()
-
-    def give_up() -> None:
-        lost.set()
-        stop.set()
-
     loop = asyncio.get_running_loop()
+    # Ends with nothing when it is time to stop, else with what went wrong.
+    ended: asyncio.Future[None] = loop.create_future()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, _end, ended)
     embedded = backend == "embedded" or (backend == "auto" and settings.aws_endpoint_url is None)
     async with AsyncExitStack() as stack:
         if embedded:
-            settings = await _start_embedded(stack, settings, give_up)
-        pipeline = await stack.enter_async_context(open_standalone(settings))
+            settings = await _start_embedded(stack, settings, lambda: _end(ended, BackendLost()))
         host, port = await stack.enter_async_context(
-            listening(
-                make_server(pipeline), settings.host, settings.port, grace=settings.shutdown_grace
-            )
+            serving(settings) if workers == 1 else supervised(settings, workers, ended)
         )
-        print(_banner(_base_url(host, port), settings, embedded), flush=True)
-        await stop.wait()
-        print("Stopping: requests under way get to finish.", flush=True)
-    if lost.is_set():
-        raise BackendLost("The embedded backend ended by itself, and the images with it.")
+        print(
+            banner(base_url(host, port), settings, workers=workers, embedded=embedded), flush=True
+        )
+        try:
+            await ended
+        finally:
+            print("Stopping: requests under way get to finish.", flush=True)
 
 
-def open_standalone(settings: Settings) -> AbstractAsyncContextManager[Pipeline]:
-    """The services as this door offers them: throttled, with the page and Prometheus metrics."""
-    metrics = PrometheusMetrics()
+def _end(ended: asyncio.Future[None], error: Exception | None = None) -> None:
+    if ended.done():
+        return
+    if error is None:
+        ended.set_result(None)
+    else:
+        ended.set_exception(error)
+
+
+@asynccontextmanager
+async def serving(
+    settings: Settings,
+    *,
+    workers: int = 1,
+    metrics_folder: str | None = None,
+    sockets: Sequence[socket.socket] | None = None,
+) -> AsyncIterator[tuple[str, int]]:
+    """Serve from this process inside the block; yields the address.
+
+    As one of several `workers` on `sockets`, with metrics in a folder that all of them share.
+    """
+    _raise_limit_of_descriptors(settings)
+    gate = Gate(settings.overload_delay_ms / 1000, time.perf_counter)
+    async with (
+        open_standalone(
+            settings, workers=workers, gate=gate, metrics_folder=metrics_folder
+        ) as pipeline,
+        listening(
+            make_server(pipeline, gate, max_connections=settings.max_client_connections),
+            settings.host,
+            settings.port,
+            grace=settings.shutdown_grace,
+            sockets=sockets,
+        ) as address,
+    ):
+        yield address
+
+
+def open_standalone(
+    settings: Settings,
+    *,
+    workers: int = 1,
+    gate: Gate | None = None,
+    metrics_folder: str | None = None,
+) -> AbstractAsyncContextManager[Pipeline]:
+    """The services as this door offers them: throttled, with the page and Prometheus metrics.
+
+    Each of several `workers` takes on its part of the requests. `gate` hears of every answer.
+    """
+    metrics = PrometheusMetrics(metrics_folder)
+    overall, callers = throttles(settings, time.monotonic, share=1 / workers)
+    if gate is not None:
+        gate.count_with(metrics.turned_away)
     return open_services(
         settings,
-        bucket=TokenBucket(
-            settings.throttle_rate_limit, settings.throttle_burst_limit, time.monotonic
-        ),
-        observers=[metrics],
+        overall=overall,
+        callers=callers,
+        observers=[metrics] if gate is None else [metrics, gate],
+        limit_observers=[metrics],
+        webhooks=metrics.webhook,
         extra=[*page_endpoints(), live_endpoint("/metrics", METRICS_TYPE, metrics.exposition)],
     )
+
+
+def _raise_limit_of_descriptors(settings: Settings) -> None:
+    """Allow this process as many descriptors as its settings take, as far as it may."""
+    wanted = settings.max_client_connections + 2 * settings.max_connections + _OTHER_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if allowed > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if max(allowed, soft) < wanted:
+        _log.warning(
+            "%d open files are allowed where MAX_CLIENT_CONNECTIONS and MAX_CONNECTIONS need %d",
+            *(max(allowed, soft), wanted),
+        )
 
 
 async def _start_embedded(
@@ -84,47 +158,6 @@ async def _start_embedded(
         embedded_backend(settings.embedded_port, on_death=on_death)
     )
     settings = replace(settings, aws_endpoint_url=endpoint, s3_public_endpoint_url=None)
-    async with open_clients(settings) as clients:
+    async with open_admin_clients(settings) as clients:
         await provision_stores(clients, settings)
     return settings
-
-
-def _base_url(host: str, port: int) -> str:
-    if host in {"0.0.0.0", "::"}:  # shown as what a browser on this machine can open
-        host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-# Python turns the answer's form fields into curl's own configuration, so that no value needs
-# quoting by hand; image_id is the answer's first value.
-_UPLOAD = (
-    """F=photo.jpg; R=$(curl -sS {url}/images/upload-url -H 'Content-Type: application/json' """
-    """-d '{{"user_id":"demo","filename":"'"$F"'","content_type":"image/jpeg","""
-    """"file_size":'$(wc -c <"$F")'}}') && echo "$R" | python3 -c 'import json,sys; """
-    """r=json.load(sys.stdin); print("url="+json.dumps(r["presigned_url"])); """
-    """[print("form-string="+json.dumps(k+"="+v)) for k,v in r["fields"].items()]' """
-    """| curl -sSf -K - -F "file=@$F" && curl -sS {url}/images/complete """
-    """-H 'Content-Type: application/json' """
-    """-d '{{"user_id":"demo","image_id":"'$(echo "$R" | cut -d'"' -f4)'"}}'"""
-)
-
-
-def _banner(url: str, settings: Settings, embedded: bool) -> str:
-    endpoint = settings.aws_endpoint_url
-    if embedded:
-        store = (
-            f"embedded, at {endpoint}\n"
-            "             IMAGES LIVE IN MEMORY: they are gone when this process stops.\n"
-            f"             Other mont commands reach them with AWS_ENDPOINT_URL={endpoint}"
-        )
-    else:
-        store = endpoint or f"AWS, {settings.aws_region}"
-    return (
-        "\nMont Image Service is ready.\n\n"
-        f"  Page       {url}/\n"
-        f"  API        {url}/images\n"
-        f"  API docs   {url}/docs\n"
-        f"  Backend    {store}\n\n"
-        f"Upload a photo (photo.jpg here) with curl:\n\n{_UPLOAD.format(url=url)}\n\n"
-        "Ctrl-C stops everything.\n"
-    )

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
+from service.events.signing import secrets_of
+
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp", "image/bmp")
 AuthMode = Literal["claimed", "api_key", "jwt"]
 # None without a signature, none with a shared secret: whoever could verify could also sign.
@@ -39,7 +41,7 @@ def _text(pattern: re.Pattern[str], rule: str) -> Callable[[str], str]:
 
 def _integer(lowest: int, highest: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        if not re.fullmatch(r"\d{1,12}", text, re.ASCII) or not lowest <= int(text) <= highest:
+        if not re.fullmatch(r"\d{1,16}", text, re.ASCII) or not lowest <= int(text) <= highest:
             raise ValueError(f"must be a whole number from {lowest} to {highest}")
         return int(text)
 
@@ -85,6 +87,12 @@ def _auth_mode(text: str) -> str:
     return text.lower()
 
 
+def _hexadecimal(text: str) -> str:
+    if not re.fullmatch(r"([0-9A-Fa-f]{2})+", text):
+        raise ValueError("must be hexadecimal, two digits a byte")
+    return text
+
+
 def _jwks(text: str) -> str:
     """A file, or a URL that nobody on the way can put other keys behind."""
     if "://" not in text:
@@ -111,8 +119,17 @@ def _origins(text: str) -> tuple[str, ...]:
     return origins
 
 
-def _setting(name: str, default: Any, parse: Callable[[str], Any], meaning: str) -> Any:
-    return field(default=default, metadata={"name": name, "parse": parse, "meaning": meaning})
+def _events(text: str) -> str:
+    if text.lower() not in {"off", "webhook", "eventbridge"}:
+        raise ValueError("must be off, webhook or eventbridge")
+    return text.lower()
+
+
+def _setting(
+    name: str, default: Any, parse: Callable[[str], Any], meaning: str, *, secret: bool = False
+) -> Any:
+    facts = {"name": name, "parse": parse, "meaning": meaning, "secret": secret}
+    return field(default=default, repr=not secret, metadata=facts)
 
 
 _names_bucket = _text(_BUCKET, "must be a bucket name: 3 to 63 of a-z 0-9 . -")
@@ -189,6 +206,12 @@ class Settings:
         _integer(1, 5_368_709_120),
         "Largest image that may be uploaded, in bytes.",
     )
+    max_image_pixels: int = _setting(
+        "MAX_IMAGE_PIXELS",
+        100_000_000,
+        _integer(1, 268_435_456),
+        "Most pixels, width times height, that an image may have.",
+    )
     default_page_size: int = _setting(
         "DEFAULT_PAGE_SIZE",
         50,
@@ -200,10 +223,40 @@ class Settings:
         "THROTTLE_RATE_LIMIT",
         1000,
         _integer(1, 1_000_000),
-        "Requests a second that one process takes on, on average.",
+        "Requests a second that one server takes on, on average; its workers share them.",
     )
     throttle_burst_limit: int = _setting(
         "THROTTLE_BURST_LIMIT", 500, _integer(1, 1_000_000), "Requests that it takes on at once."
+    )
+    throttle_caller_rate_limit: int = _setting(
+        "THROTTLE_CALLER_RATE_LIMIT",
+        0,
+        _integer(0, 1_000_000),
+        "Requests a second of one verified caller, on average; 0 is half of THROTTLE_RATE_LIMIT.",
+    )
+    throttle_caller_burst_limit: int = _setting(
+        "THROTTLE_CALLER_BURST_LIMIT",
+        0,
+        _integer(0, 1_000_000),
+        "Requests of one verified caller at once; 0 is half of THROTTLE_BURST_LIMIT.",
+    )
+    daily_quota: int = _setting(
+        "DAILY_QUOTA",
+        10_000,
+        _integer(0, 1_000_000_000_000),
+        "Requests a day (UTC) for each API key that has no quota of its own; 0 is no limit.",
+    )
+    storage_quota_bytes: int = _setting(
+        "STORAGE_QUOTA_BYTES",
+        0,
+        _integer(0, 1_000_000_000_000_000),
+        "Bytes that the images of one user may take; 0 is no limit.",
+    )
+    storage_quota_images: int = _setting(
+        "STORAGE_QUOTA_IMAGES",
+        0,
+        _integer(0, 1_000_000_000_000),
+        "Images that one user may have; 0 is no limit.",
     )
     cors_allow_origins: tuple[str, ...] = _setting(
         "CORS_ALLOW_ORIGINS",
@@ -219,6 +272,12 @@ class Settings:
     )
     api_keys_table_name: str = _setting(
         "API_KEYS_TABLE_NAME", "MontApiKeys", _names_table, "Table of the API keys' hashes."
+    )
+    usage_table_name: str = _setting(
+        "USAGE_TABLE_NAME",
+        "MontUsage",
+        _names_table,
+        "Table of what was used of daily and storage quotas.",
     )
     jwt_jwks: str = _setting(
         "JWT_JWKS",
@@ -246,9 +305,63 @@ class Settings:
         str,
         "Seals next_token; the same on every replica. Empty: derived from the table's name, which "
         "protects against mistakes but not against those who know it.",
+        secret=True,
+    )
+    events: Literal["off", "webhook", "eventbridge"] = _setting(
+        "EVENTS",
+        "off",
+        _events,
+        "Who is told what happened to images: off (nobody), webhook (WEBHOOK_URL, by the "
+        "standalone server) or eventbridge (AWS's event bus, by a function). The same everywhere.",
+    )
+    events_table_name: str = _setting(
+        "EVENTS_TABLE_NAME", "MontEvents", _names_table, "Table of events on their way."
+    )
+    webhook_url: str | None = _setting(
+        "WEBHOOK_URL",
+        None,
+        _url,
+        "Where this server sends events. Unset, it keeps them for one that is set.",
+    )
+    webhook_secret: tuple[bytes, ...] = _setting(
+        "WEBHOOK_SECRET",
+        (),
+        secrets_of,
+        "Signs webhooks: whsec_ and base64 (Standard Webhooks); two of them while you rotate.",
+        secret=True,
+    )
+    imgproxy_url: str | None = _setting(
+        "IMGPROXY_URL",
+        None,
+        _url,
+        "imgproxy that makes the thumbnails; it reads the bucket as s3://.",
+    )
+    imgproxy_key: str = _setting(
+        "IMGPROXY_KEY",
+        "",
+        _hexadecimal,
+        "Its key, hexadecimal: signs the thumbnails' addresses.",
+        secret=True,
+    )
+    imgproxy_salt: str = _setting(
+        "IMGPROXY_SALT", "", _hexadecimal, "Its salt, hexadecimal.", secret=True
     )
     max_connections: int = _setting(
         "MAX_CONNECTIONS", 100, _integer(1, 10_000), "Open connections to each store at most."
+    )
+    workers: int = _setting("WORKERS", 1, _integer(1, 256), "Processes that serve, on one port.")
+    max_client_connections: int = _setting(
+        "MAX_CLIENT_CONNECTIONS",
+        4096,
+        _integer(1, 1_000_000),
+        "Open connections of clients to one process at most; beyond, idle ones are closed.",
+    )
+    overload_delay_ms: int = _setting(
+        "OVERLOAD_DELAY_MS",
+        200,
+        _integer(1, 60_000),
+        "How much longer than in calm answers may take, in milliseconds, before a backlog counts "
+        "as overload and requests are turned away.",
     )
     request_time_limit: int = _setting(
         "REQUEST_TIME_LIMIT",
@@ -279,18 +392,25 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         try:
             values[each.name] = parse(text)
         except ValueError as error:
-            # The value is not shown where it could be a secret.
-            shown = "" if "SECRET" in name else f" (it is {text!r})"
+            shown = "" if each.metadata["secret"] else f" (it is {text!r})"
             problems.append(f"  {name} {error}{shown}")
     settings = Settings(**values)
     if settings.default_page_size > settings.max_page_size:
         problems.append("  DEFAULT_PAGE_SIZE must not be larger than MAX_PAGE_SIZE")
+    if (settings.webhook_url is None) != (not environment.get("WEBHOOK_SECRET", "").strip()):
+        problems.append("  WEBHOOK_URL and WEBHOOK_SECRET must be set together")
+    if settings.webhook_url is not None and settings.events != "webhook":
+        problems.append("  WEBHOOK_URL needs EVENTS=webhook")
     if settings.auth_mode == "jwt":
         problems += [
             f"  {name} must be set where AUTH_MODE is jwt"
             for name in ("JWT_JWKS", "JWT_ISSUER", "JWT_AUDIENCE")
             if not environment.get(name, "").strip()
         ]
+    imgproxy = ("IMGPROXY_URL", "IMGPROXY_KEY", "IMGPROXY_SALT")
+    absent = [name for name in imgproxy if not environment.get(name, "").strip()]
+    if 0 < len(absent) < len(imgproxy):
+        problems.append(f"  {' and '.join(absent)} must be set with the others of imgproxy")
     if problems:
         raise SettingsInvalid(problems)
     return settings

@@ -39,6 +39,18 @@ class Observer(Protocol):
         ...
 
 
+class LimitObserver(Protocol):
+    """Whoever wants to know what the limits did. Must not fail and not block."""
+
+    def limited(self, policy: str) -> None:
+        """Take note of a request that the limit of this name refused."""
+        ...
+
+    def limiter_failed(self) -> None:
+        """Take note of a request that passed uncounted, since the limiter's store failed."""
+        ...
+
+
 class AccessLog:
     """Logs every request at INFO."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -13,19 +13,25 @@ from service import naming
 from service.auth.api_keys import ApiKeyIdentity
 from service.auth.callers import Authenticator, ClaimedIdentity
 from service.cursor import CursorSealer
+from service.dailyquota import LARGEST_LEASE, DailyQuota
 from service.documents import document_endpoints
 from service.endpoints import ENDPOINTS, Endpoint
+from service.limits import NO_LIMITS, Limits
+from service.model import StorageQuota
 from service.operations.desk import Desk
 from service.pipeline import Pipeline
 from service.ports import ImageObjects, ImageRecords
-from service.ratelimit import TokenBucket
+from service.ratelimit import CallerBuckets, TokenBucket
 from service.schemas import Rules
 from service.settings import Settings, SettingsInvalid
 from service.storage.api_keys import DynamoDBApiKeys
-from service.storage.clients import Clients, open_clients, open_clients_on_first_use
-from service.storage.dynamodb import DynamoDBImageRecords, Names
+from service.storage.clients import Clients, open_clients
+from service.storage.dynamodb import DynamoDBImageRecords, names_of
+from service.storage.outbox import DynamoDBOutbox, announcements_of
+from service.storage.requestcounts import DynamoDBRequestCounts
 from service.storage.s3 import S3ImageObjects
-from service.telemetry import AccessLog, Observer
+from service.telemetry import AccessLog, LimitObserver, Observer
+from service.thumbnails import Thumbnails
 
 _log = logging.getLogger(__name__)
 
@@ -34,35 +40,95 @@ _log = logging.getLogger(__name__)
 async def open_services(
     settings: Settings,
     *,
-    bucket: TokenBucket | None = None,
+    overall: TokenBucket | None = None,
+    callers: CallerBuckets | None = None,
+    first_lease: int = LARGEST_LEASE,
     observers: Sequence[Observer] = (),
+    limit_observers: Sequence[LimitObserver] = (),
+    webhooks: Callable[[str], None] | None = None,
     extra: Sequence[Endpoint] = (),
     environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Pipeline]:
     """A pipeline on the stores that the settings name, with what a door adds to it.
 
-    Given the process's `environment`, each store is connected when a request first needs it, and
-    links are signed with the keys in there where no store is needed for that.
+    Given the process's `environment`, the SDK is not loaded where that holds all there is to know
+    about keys and places.
+
+    `overall` and `callers` throttle, where no gateway in front does. `first_lease` of a daily quota
+    in requests: fewer for a process that may not live long.
+
+    A door that lives long enough to deliver events says who is told of each attempt (`webhooks`).
 
     Raises SettingsInvalid where callers could not be told as the settings say.
     """
-    opened = (
-        open_clients(settings)
-        if environment is None
-        else open_clients_on_first_use(settings, environment)
-    )
-    async with opened as clients:
+    async with (
+        open_clients(settings, environment) as clients,
+        _open_daily_quota(settings, clients, first_lease, limit_observers) as daily,
+        _delivering(settings, clients, webhooks),
+    ):
         yield build_pipeline(
             settings,
             S3ImageObjects(clients, settings.s3_bucket_name),
             DynamoDBImageRecords(
-                clients.dynamodb, Names(settings.dynamodb_table_name, settings.dynamodb_gsi_name)
+                clients.dynamodb,
+                names_of(settings),
+                storage_quota_of(settings),
+                announcements_of(settings, _now),
             ),
             identity=await open_identity(settings, clients),
-            bucket=bucket,
+            limits=Limits(overall, callers, daily, limit_observers),
             observers=observers,
             extra=extra,
         )
+
+
+@asynccontextmanager
+async def _delivering(
+    settings: Settings, clients: Clients, watch: Callable[[str], None] | None
+) -> AsyncIterator[None]:
+    """Deliver webhooks, where the settings name a receiver and somebody watches."""
+    if settings.webhook_url is None or watch is None:
+        yield
+        return
+    from service.events.serving import delivering
+
+    outbox = DynamoDBOutbox(clients.dynamodb, settings.events_table_name, "webhook")
+    async with delivering(
+        outbox,
+        settings.webhook_url,
+        settings.webhook_secret,
+        now=_now,
+        watch=watch,
+        grace=settings.shutdown_grace,
+    ):
+        yield
+
+
+@asynccontextmanager
+async def _open_daily_quota(
+    settings: Settings, clients: Clients, first_lease: int, observers: Sequence[LimitObserver]
+) -> AsyncIterator[DailyQuota | None]:
+    """What counts the requests of API keys; None where there are no keys."""
+    if settings.auth_mode != "api_key":
+        yield None
+        return
+
+    def failed() -> None:
+        for observer in observers:
+            observer.limiter_failed()
+
+    quota = DailyQuota(
+        DynamoDBRequestCounts(clients.dynamodb, settings.usage_table_name),
+        default=settings.daily_quota,
+        now=_now,
+        monotonic=time.monotonic,
+        on_failure=failed,
+        first_lease=first_lease,
+    )
+    try:
+        yield quota
+    finally:
+        await quota.close()
 
 
 async def open_identity(settings: Settings, clients: Clients) -> Authenticator:
@@ -105,14 +171,14 @@ def build_pipeline(
     records: ImageRecords,
     *,
     identity: Authenticator | None = None,
-    bucket: TokenBucket | None = None,
+    limits: Limits = NO_LIMITS,
     observers: Sequence[Observer] = (),
     extra: Sequence[Endpoint] = (),
 ) -> Pipeline:
     """A pipeline on any pair of stores.
 
     `identity` tells callers; without one they are believed, where the settings say so.
-    `bucket` throttles, where no gateway in front does; `observers` see every request beside the
+    `limits` are those that this process holds itself; `observers` see every request beside the
     access log; `extra` are endpoints of one door only.
     """
     if identity is None:
@@ -129,6 +195,8 @@ def build_pipeline(
         upload_expiry=settings.s3_presigned_url_expiry_upload,
         download_expiry=settings.s3_presigned_url_expiry_download,
         checks=(identity.check,),
+        max_pixels=settings.max_image_pixels,
+        thumbnails=thumbnails_of(settings),
     )
     return Pipeline(
         [*ENDPOINTS, *document_endpoints(rules, settings.auth_mode), *extra],
@@ -136,10 +204,30 @@ def build_pipeline(
         rules,
         [AccessLog(), *observers],
         identity=identity,
-        bucket=bucket,
+        limits=limits,
         time_limit=settings.request_time_limit,
         allowed_origins=settings.cors_allow_origins,
     )
+
+
+def throttles(
+    settings: Settings, clock: Callable[[], float], *, share: float = 1.0
+) -> tuple[TokenBucket, CallerBuckets]:
+    """One process's `share` of what is taken on, of everybody together and of each caller."""
+    rate, burst = settings.throttle_rate_limit, settings.throttle_burst_limit
+    caller_rate = settings.throttle_caller_rate_limit or rate / 2
+    caller_burst = settings.throttle_caller_burst_limit or max(1, burst // 2)
+    return (
+        TokenBucket(rate, burst, clock, share=share),
+        CallerBuckets(
+            lambda: TokenBucket(caller_rate, caller_burst, clock, share=share, name="caller")
+        ),
+    )
+
+
+def storage_quota_of(settings: Settings) -> StorageQuota:
+    """How much each user may store."""
+    return StorageQuota(settings.storage_quota_bytes, settings.storage_quota_images)
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -149,6 +237,18 @@ def rules_of(settings: Settings) -> Rules:
         max_file_size=settings.max_file_size,
         default_page_size=settings.default_page_size,
         max_page_size=settings.max_page_size,
+    )
+
+
+def thumbnails_of(settings: Settings) -> Thumbnails | None:
+    """What links to thumbnails, where the settings name an imgproxy."""
+    if settings.imgproxy_url is None:
+        return None
+    return Thumbnails(
+        settings.imgproxy_url,
+        settings.s3_bucket_name,
+        bytes.fromhex(settings.imgproxy_key),
+        bytes.fromhex(settings.imgproxy_salt),
     )
 
 

@@ -34,7 +34,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         on_localstack = "gateway" in parameters.values() or {"localstack", "gateway"} & {
             *item.fixturenames  # type: ignore[attr-defined]
         }
-        group = "localstack" if on_localstack else str(item.path)
+        in_browser = "chromium" in item.fixturenames  # type: ignore[attr-defined]
+        group = "localstack" if on_localstack else "browser" if in_browser else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
 
 

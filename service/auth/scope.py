@@ -47,6 +47,11 @@ class OwnRecords:
         self._records = records
         self._user_id = user_id
 
+    async def demand_room(self, user_id: str, size: int) -> None:
+        """See `ports.ImageRecords`."""
+        self._demand(user_id)
+        await self._records.demand_room(user_id, size)
+
     async def create(self, image: Image) -> Image | None:
         """See `ports.ImageRecords`."""
         self._demand(image.user_id)

@@ -17,14 +17,14 @@ def provision() -> None:
     """
     from service.errors import StoreUnavailable
     from service.provisioning import provision_stores
-    from service.storage.clients import open_clients
+    from service.storage.clients import open_admin_clients
     from service.storage.cloudformation import TemplateError
     from service.storage.provisioning import Change, ProvisioningConflict
 
     settings = read_settings()
 
     async def work() -> list[Change]:
-        async with open_clients(settings) as clients:
+        async with open_admin_clients(settings) as clients:
             return await provision_stores(clients, settings)
 
     try:

@@ -20,24 +20,31 @@ from service.settings import Settings, SettingsInvalid
     help="embedded: S3 and DynamoDB emulated in memory by a child process. "
     "aws: AWS, or what AWS_ENDPOINT_URL names. auto: aws if AWS_ENDPOINT_URL is set.",
 )
-def serve(backend: str) -> None:
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    help="Processes that serve, on one port. [default: WORKERS, or 1]",
+)
+def serve(backend: str, workers: int | None) -> None:
     """Serve the API and the page until Ctrl-C.
 
     \b
     mont serve                                   everything on this machine
     AWS_ENDPOINT_URL=http://localhost:4566 mont serve
     mont serve --backend aws                     AWS, with your usual credentials
+    mont serve --workers 4                       four processes; SIGHUP renews them
     """
     from service.embedded import EmbeddedBackendFailed
     from service.errors import StoreUnavailable
     from service.serve import Backend, BackendLost, run
     from service.storage.cloudformation import TemplateError
     from service.storage.provisioning import ProvisioningConflict
+    from service.workers import WorkersFailed
 
     settings = read_settings()
     choice: dict[str, Backend] = {"auto": "auto", "embedded": "embedded", "aws": "aws"}
     try:
-        asyncio.run(run(settings, choice[backend]))
+        asyncio.run(run(settings, choice[backend], workers or settings.workers))
     except StoreUnavailable as error:
         raise Failure(f"{error.store}: {error.cause}") from error
     except (
@@ -46,6 +53,7 @@ def serve(backend: str) -> None:
         ProvisioningConflict,
         SettingsInvalid,
         TemplateError,
+        WorkersFailed,
     ) as error:
         raise Failure(str(error)) from error
     except OSError as error:

@@ -59,14 +59,13 @@ _FILES_KEPT = (
     "*.dist-info/METADATA",
     "*.dist-info/LICEN[CS]E*",
     "*.dist-info/licenses/*",
-    # Read by botocore when it makes a client of S3 or DynamoDB.
     "botocore/cacert.pem",
-    "botocore/data/_retry.json",
+    # Read by botocore where it has to be asked where S3 and DynamoDB are.
     "botocore/data/endpoints.json",
     "botocore/data/partitions.json",
     "botocore/data/sdk-default-configuration.json",
-    "botocore/data/s3/2006-03-01/*",
-    "botocore/data/dynamodb/2012-08-10/*",
+    "botocore/data/s3/2006-03-01/endpoint-rule-set-1.json.gz",
+    "botocore/data/dynamodb/2012-08-10/endpoint-rule-set-1.json.gz",
     "swagger_ui/static/swagger-ui-bundle.js",
     "swagger_ui/static/swagger-ui.css",
 )
@@ -75,7 +74,7 @@ _KEPT_AFTER_ALL = (
     "aws_lambda_powertools/utilities/data_classes/*",
     "aws_lambda_powertools/utilities/jmespath_utils/*",
 )
-_NEVER = ("*/examples-1.json", "*/__pycache__/*")
+_NEVER = ("*/__pycache__/*",)
 
 
 def is_kept(path: str) -> bool:

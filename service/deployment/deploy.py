@@ -25,17 +25,21 @@ from service.storage.clients import translated
 from service.storage.template import template_path
 
 DEFAULT_STACK = "mont"
-_NAMES = ("BucketName", "TableName", "UserIndexName", "ApiKeysTableName")
+_TABLES = ("TableName", "ApiKeysTableName", "UsageTableName", "EventsTableName")
+_NAMES = ("BucketName", "UserIndexName", *_TABLES)
 """Parameters of both stacks, under the same names."""
 _DATA_VARIABLES = {
     "BucketName": "S3_BUCKET_NAME",
     "TableName": "DYNAMODB_TABLE_NAME",
     "UserIndexName": "DYNAMODB_GSI_NAME",
     "ApiKeysTableName": "API_KEYS_TABLE_NAME",
+    "UsageTableName": "USAGE_TABLE_NAME",
+    "EventsTableName": "EVENTS_TABLE_NAME",
     "CorsAllowedOrigins": "CORS_ALLOW_ORIGINS",
 }
 # The address of AWS is for this command; functions find AWS, or their emulator, by themselves.
-_NOT_PASSED = {"AWS_ENDPOINT_URL", "AWS_REGION"}
+# Webhooks are sent by a server: a function lives too short for a schedule of days.
+_NOT_PASSED = {"AWS_ENDPOINT_URL", "AWS_REGION", "WEBHOOK_URL", "WEBHOOK_SECRET"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +91,21 @@ class Deployment:
     existing: ExistingStores
 
     async def deploy_data(self) -> dict[str, str]:
-        """Deploy bucket and table. Returns their names. Raises DeploymentFailed, StoreUnavailable.
+        """Deploy bucket and tables. Returns their names. Raises DeploymentFailed, StoreUnavailable.
 
         With data that exists already, only looks whether it does.
         """
         wanted = {**data_parameters(self.settings), **self.wish.parameters}
+        tables = [wanted[name] for name in _TABLES]
         if self.wish.existing_data:
-            await self.existing.demand(wanted["BucketName"], wanted["TableName"])
+            await self.existing.demand(wanted["BucketName"], tables)
             return {name: wanted[name] for name in _NAMES}
         name = f"{self.wish.stack}-data"
         template = read_template(template_path())
         given = {key: wanted[key] for key, name in _DATA_VARIABLES.items() if name in self.chosen}
         before = await self.stacks.find(name)
         if before is None or not before.exists:
-            await self.existing.refuse(wanted["BucketName"], wanted["TableName"], name)
+            await self.existing.refuse(wanted["BucketName"], tables, name)
         stack = await self._deploy(name, template, given)
         return {name: stack.parameters[name] for name in _NAMES}
 

@@ -1,7 +1,8 @@
-"""Bucket and table that no stack of ours made: found, so that CloudFormation need not trip."""
+"""Bucket and tables that no stack of ours made: found, so that CloudFormation need not trip."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,11 @@ from botocore.exceptions import ClientError
 
 from service.deployment.failure import DeploymentFailed
 from service.storage.clients import error_code, translated
+
+_VARIABLES = (
+    "S3_BUCKET_NAME, DYNAMODB_TABLE_NAME, API_KEYS_TABLE_NAME, USAGE_TABLE_NAME and "
+    "EVENTS_TABLE_NAME"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,35 +24,34 @@ class ExistingStores:
     s3: Any
     dynamodb: Any
 
-    async def refuse(self, bucket: str, table: str, stack: str) -> None:
-        """Raise DeploymentFailed, with the ways out, if either is there already."""
-        found = []
-        if await self._has_bucket(bucket):
-            found.append(f"the bucket {bucket}")
-        if await self._has_table(table):
-            found.append(f"the table {table}")
-        if found:
+    async def refuse(self, bucket: str, tables: Sequence[str], stack: str) -> None:
+        """Raise DeploymentFailed, with the ways out, if any of these is there already."""
+        there = await self._there(bucket, tables)
+        if found := [f"the {store}" for store, exists in there.items() if exists]:
             raise DeploymentFailed(
                 f"The stack {stack} is to make {' and '.join(found)}, which exist"
                 f"{'' if len(found) > 1 else 's'} outside of it already. Either\n"
                 "  use what is there:    mont deploy --data existing\n"
-                "  make others:          set S3_BUCKET_NAME and DYNAMODB_TABLE_NAME\n"
+                f"  make others:          set {_VARIABLES}\n"
                 "  have it adopted:      config/data.yaml says how, in its head"
             )
 
-    async def demand(self, bucket: str, table: str) -> None:
-        """Raise DeploymentFailed, with what to do, if either is missing."""
-        missing = []
-        if not await self._has_bucket(bucket):
-            missing.append(f"bucket {bucket}")
-        if not await self._has_table(table):
-            missing.append(f"table {table}")
-        if missing:
+    async def demand(self, bucket: str, tables: Sequence[str]) -> None:
+        """Raise DeploymentFailed, with what to do, if any of these is missing."""
+        there = await self._there(bucket, tables)
+        if missing := [store for store, exists in there.items() if not exists]:
             raise DeploymentFailed(
-                f"There is no {' and no '.join(missing)}. Name those that exist in S3_BUCKET_NAME "
-                "and DYNAMODB_TABLE_NAME, make them with `mont provision`, or leave out "
-                "`--data existing` to have a stack of them."
+                f"There is no {' and no '.join(missing)}. Name those that exist in {_VARIABLES}, "
+                "make them with `mont provision`, or leave out `--data existing` to have a stack "
+                "of them."
             )
+
+    async def _there(self, bucket: str, tables: Sequence[str]) -> dict[str, bool]:
+        """Each store, as it is called in messages, and whether it exists."""
+        found = {f"bucket {bucket}": await self._has_bucket(bucket)}
+        for table in tables:
+            found[f"table {table}"] = await self._has_table(table)
+        return found
 
     async def _has_bucket(self, name: str) -> bool:
         with translated("S3"):

@@ -15,7 +15,7 @@ from typing import Literal
 
 from service.deployment.bytecode import compile_folder, find_interpreter
 from service.deployment.contents import own_files
-from service.deployment.models import reduce_models
+from service.deployment.endpoints import reduce_endpoints
 from service.deployment.wheels import (
     PackagingFailed,
     Platform,
@@ -80,7 +80,7 @@ def build_package(target: Target, output: Path) -> Package:
         for place, path in own.items():
             (folder / place).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, folder / place)
-        reduce_models(folder, own.values())
+        reduce_endpoints(folder)
         interpreter = find_interpreter(target.python)
         if interpreter is not None:
             try:

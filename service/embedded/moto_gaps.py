@@ -20,6 +20,7 @@ from moto.s3.exceptions import PreconditionFailed
 from moto.s3.responses import S3Response
 
 from service.embedded.key_order import KNOWN_COMPARISONS, IndexKeys, KeyOrder, index_keys
+from service.embedded.transactions import speed_up_transactions
 
 _orders: WeakKeyDictionary[Table, dict[IndexKeys, KeyOrder]] = WeakKeyDictionary()
 
@@ -28,6 +29,7 @@ def close_gaps() -> None:
     """Replace the methods, in this process; call it once, before the first request."""
     _forget_items()
     _speed_up_query()
+    speed_up_transactions()
     _speed_up_answers()
     _honour_copy_preconditions()
     _complete_form_answers()

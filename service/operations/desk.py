@@ -6,11 +6,16 @@ from dataclasses import dataclass
 
 from service.cursor import CursorSealer
 from service.ports import Check, Clock, ImageObjects, ImageRecords, NewId
+from service.thumbnails import Thumbnails
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """One service's stores and rules. `*_expiry` in seconds; `checks` of what else it needs."""
+    """One service's stores and rules. `*_expiry` in seconds; `checks` of what else it needs.
+    `max_pixels` is what an image may have at most.
+
+    Without `thumbnails` there is nothing that makes any.
+    """
 
     objects: ImageObjects
     records: ImageRecords
@@ -20,3 +25,5 @@ class Desk:
     upload_expiry: int
     download_expiry: int
     checks: tuple[Check, ...] = ()
+    max_pixels: int = 100_000_000
+    thumbnails: Thumbnails | None = None

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from service import naming, timestamps
-from service.errors import DeletionPending, ImageMissing, MontError, NotOwner
+from service.errors import DeletionPending, ImageMissing, MontError, NotOwner, RevisionMismatch
 from service.model import COMPLETED, Disposition, Edit, Image, Revision
 from service.operations.desk import Desk
+from service.ports import ImageObjects, ImageRecords
 from service.together import together
 
 T = TypeVar("T")
@@ -55,6 +56,10 @@ async def edit_image(
 
     Raises ImageMissing, NotOwner, RevisionMismatch.
     """
+    if revisions == ():
+        # Whether there is anything to edit matters more than the condition (RFC 9110, 13.2.1).
+        image = await find_image(desk, image_id)
+        raise RevisionMismatch if user_id in (None, image.user_id) else NotOwner
     owner = user_id or await _owner_of(desk, image_id)
     return await desk.records.edit(image_id, owner, edit, revisions=revisions)
 
@@ -91,9 +96,9 @@ async def delete_image(desk: Desk, image_id: str, user_id: str | None) -> None:
     try:
         image = await desk.records.mark_deleting(image_id, owner, since)
     except DeletionPending as pending:
-        await _finish_deletion(desk, pending.image)
+        await finish_deletion(desk.objects, desk.records, pending.image)
         raise
-    await _finish_deletion(desk, image)
+    await finish_deletion(desk.objects, desk.records, image)
 
 
 async def delete_images(
@@ -124,10 +129,11 @@ async def _owner_of(desk: Desk, image_id: str) -> str:
     return image.user_id
 
 
-async def _finish_deletion(desk: Desk, image: Image) -> None:
+async def finish_deletion(objects: ImageObjects, records: ImageRecords, image: Image) -> None:
+    """Do what is left to do for an image that is marked, whoever marked it."""
     # The staged leftover goes too: otherwise a late retry of complete would bring the image back.
-    await desk.objects.delete([image.s3_key, naming.staging_key(image.user_id, image.image_id)])
-    await desk.records.remove(image.image_id)
+    await objects.delete([image.s3_key, naming.staging_key(image.user_id, image.image_id)])
+    await records.remove(image.image_id)
 
 
 async def _link(desk: Desk, image: Image, disposition: Disposition) -> DownloadLink:

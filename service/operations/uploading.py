@@ -1,9 +1,10 @@
 """From a declared upload to a completed image.
 
-    request_upload   signs a form for the staging key; no store is touched
+    request_upload   signs a form for the staging key; no store is touched, but where users have
+                     a quota of room: one look whether there is any
     (the client sends its bytes to S3)
     complete_upload  reads and verifies the staged object
-                     claims its id with a pending record, which no one sees
+                     claims its id with a pending record, which no one sees, and its room
                      promotes exactly the verified bytes, by entity tag
                      publishes the record
 
@@ -75,7 +76,10 @@ class CompleteUpload:
 async def request_upload(
     desk: Desk, request: RequestUpload, idempotency_key: str | None
 ) -> UploadTicket:
-    """Sign a form for one upload. Raises DeclarationTooLong."""
+    """Sign a form for one upload. Raises DeclarationTooLong, StorageQuotaExceeded.
+
+    That there is room now promises none later: completing the upload takes it, or is refused.
+    """
     if idempotency_key is None:
         image_id = desk.new_id()
     else:
@@ -87,11 +91,13 @@ async def request_upload(
             request.file_size,
         )
     said = Description(request.filename, request.tags, request.description)
+    metadata = declaration.to_metadata(said, request.file_size)
+    await desk.records.demand_room(request.user_id, request.file_size)
     form = await desk.objects.upload_form(
         naming.staging_key(request.user_id, image_id),
         content_type=request.content_type,
         size=request.file_size,
-        metadata=declaration.to_metadata(said, request.file_size),
+        metadata=metadata,
         expires_in=desk.upload_expiry,
     )
     return UploadTicket(
@@ -107,7 +113,7 @@ async def complete_upload(desk: Desk, request: CompleteUpload) -> Image:
     """Verify what arrived, claim its id, promote it, publish it. Again: the same image.
 
     Raises NothingUploaded, IdTaken, ImageMissing (deleted meanwhile), UploadRejected,
-    UploadUnsettled.
+    UploadUnsettled, StorageQuotaExceeded (what is staged stays, for another attempt).
     """
     for _ in range(_ATTEMPTS):
         try:
@@ -218,6 +224,10 @@ async def _verified(desk: Desk, request: CompleteUpload) -> Image:
                 f"{staged.size} bytes were uploaded where {declared[1]} were declared."
             )
         image = _described(request, declared, staged, key, desk.now())
+        if image.width * image.height > desk.max_pixels:
+            raise UploadRejected(
+                f"{image.width} x {image.height} is more than {desk.max_pixels} pixels."
+            )
     except UploadRejected:
         await desk.objects.delete([staging])
         raise

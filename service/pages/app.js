@@ -1,43 +1,29 @@
-/** The page: connects user field, uploads, gallery and detail dialog. */
+/** The page: connects its parts. Read this first. */
 
-import { byId, part, showText } from "./dom.js";
+import { readAddress } from "./address.js";
+import { readContract } from "./api.js";
+import { watchConnection } from "./connection.js";
+import { Deletion } from "./deletion.js";
 import { Detail } from "./detail.js";
+import { byId, isTyping, part, showText } from "./dom.js";
+import { Filters } from "./filters.js";
 import { Gallery } from "./gallery.js";
+import { steerByKeys } from "./gridkeys.js";
+import { acceptFiles } from "./intake.js";
+import { explain } from "./problem.js";
+import { Selection } from "./selection.js";
+import { session } from "./session.js";
+import { askForCredential, offerSignIn } from "./signin.js";
 import { TagField } from "./tags.js";
+import { offerThemes } from "./theme.js";
+import { toast } from "./toast.js";
 import { UploadQueue } from "./upload.js";
 
-const USER_KEY = "mont.user";
-const DEFAULT_USER = "demo";
-const TOAST_MS = 5000;
-
-// A browser set to refuse storage throws on every access; the page then forgets, and works.
-function rememberedUser() {
-  try {
-    return localStorage.getItem(USER_KEY) || DEFAULT_USER;
-  } catch {
-    return DEFAULT_USER;
-  }
-}
-
-function rememberUser(userId) {
-  try {
-    localStorage.setItem(USER_KEY, userId);
-  } catch {
-    // Nothing to do: the field itself still holds the name.
-  }
-}
-
-let toastTimer = 0;
-
-function announce(text) {
-  clearTimeout(toastTimer);
-  byId("toast").textContent = text;
-  toastTimer = setTimeout(() => announce(""), TOAST_MS);
-}
+let contract = { scheme: "" };
 
 function showProblem(error) {
   const box = byId("problem");
-  part(box, "text").textContent = error?.text ?? String(error);
+  part(box, "text").textContent = explain(error);
   showText(part(box, "request"), error?.requestId ? `Request ${error.requestId}` : "");
   box.hidden = false;
 }
@@ -46,72 +32,81 @@ function hideProblem() {
   byId("problem").hidden = true;
 }
 
-const userField = byId("user");
-userField.value = rememberedUser();
-
-const detail = new Detail({
-  onChanged: (image) => gallery.update(image),
-  onDeleted: (image) => {
-    gallery.remove(image.image_id);
-    announce(`Deleted ${image.filename}`);
-  },
-});
-
-const gallery = new Gallery({
-  userId: userField.value,
-  onOpen: (imageId) => detail.open(imageId),
-  onLoaded: hideProblem,
+const filters = new Filters(() => show());
+const deletion = new Deletion({
+  onHide: (images) => gallery.remove(images.map((image) => image.image_id)),
+  onBack: (images) => gallery.place(images),
   onProblem: showProblem,
 });
-
-const uploads = new UploadQueue(byId("uploads"), (imageId, userId) => gallery.add(imageId, userId));
+const gallery = new Gallery(filters, {
+  isHidden: (imageId) => deletion.isHidden(imageId),
+  onOpen: (imageId) => detail.open(imageId),
+  onProblem: showProblem,
+});
+const detail = new Detail({
+  neighbour: (imageId, step) => gallery.neighbour(imageId, step),
+  onOpened: (imageId) => gallery.readAhead(imageId),
+  onChanged: (image) => gallery.update(image),
+  onClosed: (imageId) => gallery.focus(imageId),
+  onDelete: (images) => deletion.remove(images),
+});
+const selection = new Selection(gallery, (images) => deletion.remove(images));
+const uploads = new UploadQueue(byId("uploads"), {
+  contract: () => contract,
+  onStored: (imageId) => gallery.add(imageId),
+});
 const uploadTags = new TagField(byId("drop").querySelector("[data-tags]"));
+const userField = byId("user");
 
 function upload(files) {
-  if (files.length === 0) return;
+  if (!session.signedIn) return;
   uploads.add(files, {
-    userId: gallery.userId,
+    claim: session.user ? { user_id: session.user } : {},
     tags: uploadTags.value,
     description: byId("upload-description").value.trim(),
   });
 }
 
-function switchUser() {
-  const userId = userField.value.trim() || DEFAULT_USER;
-  userField.value = userId;
-  if (userId === gallery.userId) return;
-  gallery.userId = userId;
-  rememberUser(userId);
+function show() {
+  if (!session.signedIn) return;
+  hideProblem();
+  selection.clear();
   gallery.reload();
 }
 
-function acceptPickedFiles({ target }) {
-  upload([...target.files]);
-  target.value = ""; // Or picking the same file again would go unnoticed.
+/** Follow the address: its filters, and the image that is open. */
+function followAddress() {
+  if (filters.read()) show();
+  const { image } = readAddress();
+  if (!image) detail.close();
+  else if (image !== detail.openId && session.signedIn) detail.open(image);
 }
 
-function acceptPastedFiles({ clipboardData }) {
-  upload([...(clipboardData?.files ?? [])]);
+function switchUser() {
+  const before = session.user;
+  session.user = userField.value.trim();
+  userField.value = session.user;
+  if (session.user === before) return;
+  filters.follow(before, session.user);
+  show();
 }
 
-// The whole page takes drops: a file that misses a small target would replace the page.
-function acceptDroppedFiles() {
-  const veil = byId("veil");
-  const carriesFiles = ({ dataTransfer }) => dataTransfer?.types.includes("Files") ?? false;
-  window.addEventListener("dragover", (event) => {
-    if (!carriesFiles(event)) return;
-    event.preventDefault();
-    veil.hidden = false;
-  });
-  window.addEventListener("dragleave", ({ relatedTarget }) => {
-    if (relatedTarget === null) veil.hidden = true;
-  });
-  window.addEventListener("drop", (event) => {
-    veil.hidden = true;
-    if (!carriesFiles(event)) return;
-    event.preventDefault();
-    upload([...event.dataTransfer.files]);
-  });
+async function learnContract() {
+  try {
+    contract = await readContract();
+  } catch (error) {
+    showProblem(error); // What cannot be known beforehand, the service will say when it refuses.
+  }
+  session.scheme = contract.scheme;
+}
+
+function begin() {
+  userField.value = session.user;
+  userField.placeholder = session.scheme ? "as the key says" : "";
+  byId("owner").placeholder = session.scheme ? "Any" : "Everybody";
+  askForCredential();
+  filters.forget(); // What was read for another caller, or for nobody yet, counts for nothing.
+  followAddress();
 }
 
 userField.addEventListener("change", switchUser);
@@ -119,12 +114,28 @@ byId("user-form").addEventListener("submit", (event) => {
   event.preventDefault();
   switchUser();
 });
-byId("files").addEventListener("change", acceptPickedFiles);
-document.addEventListener("paste", acceptPastedFiles);
-acceptDroppedFiles();
 part(byId("problem"), "dismiss").addEventListener("click", hideProblem);
+session.addEventListener("signedin", begin);
+session.addEventListener("signedout", () => {
+  detail.close();
+  gallery.clear();
+});
+window.addEventListener("popstate", followAddress);
 window.addEventListener("beforeunload", (event) => {
   if (uploads.busy) event.preventDefault();
 });
-
-gallery.reload();
+document.addEventListener("keydown", (event) => {
+  const undo = event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey);
+  if (undo && !isTyping(event.target) && toast.act()) event.preventDefault();
+});
+gallery.addEventListener("drawn", () => detail.drawSteps());
+steerByKeys(gallery, (image) => deletion.remove([image]));
+acceptFiles(upload);
+offerThemes();
+offerSignIn();
+watchConnection(() => {
+  uploads.resume();
+  if (gallery.failed) gallery.loadMore();
+});
+await learnContract();
+begin();

@@ -1,10 +1,13 @@
-/** The dialog of one image: the picture, what is known of it, edit, download, delete. */
+/** The dialog of one image: the picture, what is known of it, and what can be done with it. */
 
-import { deleteImage, downloadUrl, editImage, getImage, isAbort } from "./api.js";
-import { byId, formatExactBytes, formatWhen, part, showText, textElement } from "./dom.js";
-import { TagField } from "./tags.js";
-
-const sameTags = (one, other) => JSON.stringify(one) === JSON.stringify(other);
+import { noteClosed, noteOpen, settled } from "./address.js";
+import { downloadUrl, getImage } from "./api.js";
+import { byId, isTyping, part, showText, textElement } from "./dom.js";
+import { Editing } from "./editing.js";
+import { formatExactBytes, formatSeconds, formatWhen } from "./formats.js";
+import { explain, isAbort } from "./problem.js";
+import { session } from "./session.js";
+import { Zoom } from "./zoom.js";
 
 function factsOf(image) {
   const size = image.width && image.height ? `${image.width} × ${image.height}` : "";
@@ -21,63 +24,69 @@ function factsOf(image) {
 }
 
 export class Detail {
+  #imageId = "";
   #image = null;
-  #etag = null;
   #abort = new AbortController();
-  #onChanged;
-  #onDeleted;
+  #neighbour;
+  #onOpened;
+  #onClosed;
+  #onDelete;
 
-  constructor({ onChanged, onDeleted }) {
-    this.#onChanged = onChanged;
-    this.#onDeleted = onDeleted;
+  /** `neighbour(imageId, step)` is the id of the image beside it, if there is one. */
+  constructor({ neighbour, onOpened, onChanged, onClosed, onDelete }) {
+    this.#neighbour = neighbour;
+    this.#onOpened = onOpened;
+    this.#onClosed = onClosed;
+    this.#onDelete = onDelete;
     this.dialog = byId("detail");
     this.picture = this.part("picture");
-    this.tags = new TagField(this.dialog.querySelector("[data-tags]"));
-    this.description = byId("detail-description");
-    this.confirm = byId("confirm");
+    this.zoom = new Zoom(this.dialog);
+    this.editing = new Editing(this.dialog, onChanged);
 
-    this.part("close").addEventListener("click", () => this.dialog.close());
-    this.#closeOnBackdrop();
-    this.dialog.addEventListener("close", () => this.#leave());
     this.picture.addEventListener("load", () => this.#showStage(true));
     this.picture.addEventListener("error", () => this.#showStage(false));
+    this.dialog.addEventListener("close", () => this.#leave());
+    this.dialog.addEventListener("keydown", (event) => this.#onKey(event));
+    this.#closeOnBackdrop();
     this.part("form").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#attempt("save", () => this.#save());
+      this.#attempt("save", () => this.editing.save());
     });
-    this.part("download").addEventListener("click", () =>
-      this.#attempt("download", () => this.#download()),
-    );
-    this.part("delete").addEventListener("click", () => this.#askDelete());
-    this.confirm.addEventListener("close", () => {
-      if (this.confirm.returnValue === "yes") this.#attempt("delete", () => this.#delete());
-    });
+    const actions = {
+      close: () => this.dialog.close(),
+      previous: () => this.#step(-1),
+      next: () => this.#step(1),
+      delete: () => this.#delete(),
+      download: () => this.#attempt("download", () => this.#download()),
+      copy: () => this.#attempt("copy", () => this.#copyLink()),
+    };
+    for (const [name, action] of Object.entries(actions)) {
+      this.part(name).addEventListener("click", action);
+    }
   }
 
   part(name) {
     return part(this.dialog, name);
   }
 
-  // The dialog's own box is covered by its parts, so what hits the box itself is on the backdrop.
-  // The press counts too: selecting text may end out there, and must not close anything.
-  #closeOnBackdrop() {
-    let pressed = null;
-    this.dialog.addEventListener("pointerdown", ({ target }) => {
-      pressed = target;
-    });
-    this.dialog.addEventListener("click", ({ target }) => {
-      const outside = target === this.dialog && pressed === this.dialog;
-      if (outside && Object.keys(this.#changes()).length === 0) this.dialog.close();
-    });
+  get openId() {
+    return this.dialog.open ? this.#imageId : "";
   }
 
   /** Show an image; it is read anew, so that an edit starts from what the service holds now. */
   async open(imageId) {
+    await settled();
+    this.#abort.abort();
     this.#abort = new AbortController();
     const { signal } = this.#abort;
+    this.#imageId = imageId;
     this.#clear();
-    this.dialog.showModal();
-    this.part("title").focus();
+    noteOpen(imageId);
+    this.#onOpened(imageId);
+    if (!this.dialog.open) {
+      this.dialog.showModal();
+      this.part("title").focus();
+    }
     try {
       const [{ image, etag }, { presigned_url: url }] = await Promise.all([
         getImage(imageId, signal),
@@ -90,26 +99,90 @@ export class Detail {
       if (isAbort(error)) return;
       this.part("title").textContent = "This image cannot be opened";
       this.#showStage(false);
-      showText(this.part("problem"), error.text ?? String(error));
+      showText(this.part("problem"), explain(error));
     }
+  }
+
+  /** Close without a trace in the history, which has moved on already. */
+  close() {
+    if (this.dialog.open) this.dialog.close();
+  }
+
+  // The dialog's own box is covered by its parts, so what hits the box itself is on the backdrop.
+  // The press counts too: selecting text may end out there, and must not close anything.
+  #closeOnBackdrop() {
+    let pressed = null;
+    this.dialog.addEventListener("pointerdown", ({ target }) => {
+      pressed = target;
+    });
+    this.dialog.addEventListener("click", ({ target }) => {
+      const outside = target === this.dialog && pressed === this.dialog;
+      if (outside && !this.editing.dirty) this.dialog.close();
+    });
+    this.dialog.addEventListener("cancel", (event) => {
+      // A key pressed by mistake must not cost what was typed; a second time it is meant.
+      if (!this.editing.dirty || this.part("saved").dataset.warned) return;
+      event.preventDefault();
+      this.part("saved").dataset.warned = "yes";
+      this.editing.say("Not saved yet. Press Escape again to leave it.");
+    });
+  }
+
+  #onKey(event) {
+    if (event.altKey || event.ctrlKey || event.metaKey || isTyping(event.target)) return;
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (step && !this.zoom.closer) {
+      this.#step(step);
+    } else if (event.key === "Delete") {
+      if (this.#image && session.mayChange(this.#image)) this.#delete();
+    } else if (!this.zoom.press(event.key)) {
+      return;
+    }
+    event.preventDefault();
+  }
+
+  #step(step) {
+    const next = this.#neighbour(this.#imageId, step);
+    if (next === undefined) return;
+    if (this.editing.dirty) {
+      this.editing.say("Save first, or close without saving.");
+      return;
+    }
+    this.open(next);
   }
 
   #clear() {
     this.#image = null;
+    this.editing.clear();
+    this.zoom.fit();
     this.dialog.classList.remove("known");
+    delete this.part("saved").dataset.warned;
     this.part("title").textContent = "Loading…";
     this.part("facts").replaceChildren();
+    this.part("link").hidden = true;
     showText(this.part("problem"), "");
-    this.part("saved").textContent = "";
     this.picture.removeAttribute("src");
     this.picture.hidden = true;
     this.part("unshown").hidden = true;
     this.part("stage").setAttribute("aria-busy", "true");
+    this.drawSteps();
+  }
+
+  /** Show whether there are images beside this one: disabled, but not out from under the focus. */
+  drawSteps() {
+    for (const [name, step] of [["previous", -1], ["next", 1]]) {
+      const possible = this.#neighbour(this.#imageId, step) !== undefined;
+      this.part(name).setAttribute("aria-disabled", String(!possible));
+    }
   }
 
   #leave() {
+    const imageId = this.#imageId;
     this.#abort.abort();
+    this.editing.clear();
     this.picture.removeAttribute("src");
+    noteClosed();
+    this.#onClosed(imageId);
   }
 
   #showStage(shown) {
@@ -120,11 +193,14 @@ export class Detail {
 
   #fill(image, etag) {
     this.#image = image;
-    this.#etag = etag;
+    this.editing.show(image, etag);
     this.dialog.classList.add("known");
+    this.dialog.classList.toggle("foreign", !session.mayChange(image));
     this.part("title").textContent = image.filename;
-    this.tags.value = image.tags ?? [];
-    this.description.value = image.description ?? "";
+    showText(this.part("their-words"), image.description ?? "");
+    this.part("foreign-tags").replaceChildren(
+      ...(image.tags ?? []).map((tag) => textElement("span", tag, "chip")),
+    );
     this.part("facts").replaceChildren(
       ...factsOf(image).flatMap(([name, value]) => [
         textElement("dt", name),
@@ -140,76 +216,44 @@ export class Detail {
     if (button.getAttribute("aria-disabled") === "true") return;
     button.setAttribute("aria-disabled", "true");
     showText(this.part("problem"), "");
-    this.part("saved").textContent = "";
+    this.editing.say("");
     try {
       await action();
     } catch (error) {
-      showText(this.part("problem"), error.text ?? String(error));
+      showText(this.part("problem"), explain(error));
       this.part("problem").scrollIntoView({ block: "nearest" });
     } finally {
       button.removeAttribute("aria-disabled");
     }
   }
 
-  #changes() {
-    if (this.#image === null) return {};
-    const [tags, description] = [this.tags.value, this.description.value];
-    return {
-      ...(!sameTags(tags, this.#image.tags ?? []) && { tags }),
-      ...(description !== (this.#image.description ?? "") && { description }),
-    };
-  }
-
-  async #save() {
-    const image = this.#image;
-    const changes = this.#changes();
-    if (Object.keys(changes).length === 0) {
-      this.part("saved").textContent = "Nothing to save";
-      return;
-    }
-    try {
-      const answer = await editImage(image.image_id, image.user_id, changes, this.#etag);
-      this.#fill(answer.image, answer.etag);
-      this.part("saved").textContent = "Saved";
-      this.#onChanged(answer.image);
-    } catch (error) {
-      if (error.status === 412) await this.#meetOtherEdit(changes);
-      throw error;
-    }
-  }
-
-  // Someone else was faster: show their version below ours, and let a second save win knowingly.
-  async #meetOtherEdit({ tags, description }) {
-    const { image, etag } = await getImage(this.#image.image_id);
-    this.#fill(image, etag);
-    this.#onChanged(image);
-    if (tags !== undefined) this.tags.value = tags;
-    if (description !== undefined) this.description.value = description;
-    this.part("saved").textContent = "Your text is kept: save again to replace the newer version.";
-  }
-
   async #download() {
-    const { presigned_url: url, filename } = await downloadUrl(this.#image.image_id, "attachment");
+    const { presigned_url: url, filename } = await downloadUrl(this.#imageId, "attachment");
     const link = document.createElement("a");
     link.href = url;
     link.download = filename;
     link.click();
   }
 
-  #askDelete() {
-    part(this.confirm, "name").textContent = this.#image.filename;
-    this.confirm.returnValue = "no";
-    this.confirm.showModal();
+  async #copyLink() {
+    const { presigned_url: url, expires_in: seconds } = await downloadUrl(this.#imageId, "inline");
+    try {
+      await navigator.clipboard.writeText(url);
+      this.editing.say(`Link copied: good for ${formatSeconds(seconds)}, for whoever has it.`);
+    } catch {
+      // Without HTTPS, or where it is not allowed, there is no clipboard: shown to be copied.
+      const field = this.part("link");
+      field.hidden = false;
+      field.value = url;
+      field.select();
+      this.editing.say("Copy the link above.");
+    }
   }
 
-  async #delete() {
+  #delete() {
     const image = this.#image;
-    try {
-      await deleteImage(image.image_id, image.user_id);
-    } catch (error) {
-      if (error.status !== 404) throw error; // Gone already is what was asked for.
-    }
+    if (image === null) return;
     this.dialog.close();
-    this.#onDeleted(image);
+    this.#onDelete([image]);
   }
 }

@@ -1,8 +1,5 @@
 /** Look-ups, templates and texts that the parts of the page share. Knows nothing of the API. */
 
-const WHEN = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-const COUNT = new Intl.NumberFormat();
-
 /** The element with this id. */
 export function byId(id) {
   return document.getElementById(id);
@@ -22,7 +19,7 @@ export function stamp(templateId) {
 export function textElement(tag, text, className = "") {
   const element = document.createElement(tag);
   element.textContent = text;
-  element.className = className;
+  if (className) element.className = className;
   return element;
 }
 
@@ -32,25 +29,7 @@ export function showText(element, text) {
   element.hidden = text === "";
 }
 
-/** "1 image", "2 images". */
-export function plural(count, noun) {
-  return `${COUNT.format(count)} ${noun}${count === 1 ? "" : "s"}`;
-}
-
-/** Bytes as people say them: 812 B, 34 kB, 2.1 MB. */
-export function formatBytes(bytes) {
-  if (bytes < 1000) return `${bytes} B`;
-  const [value, unit] = bytes < 999_500 ? [bytes / 1000, "kB"] : [bytes / 1_000_000, "MB"];
-  return `${value.toFixed(value < 10 ? 1 : 0)} ${unit}`;
-}
-
-/** Bytes to the last one, for the detail view. */
-export function formatExactBytes(bytes) {
-  return `${formatBytes(bytes)} (${plural(bytes, "byte")})`;
-}
-
-/** An ISO 8601 time in the reader's own zone and language. */
-export function formatWhen(iso) {
-  const when = new Date(iso);
-  return Number.isNaN(when.getTime()) ? String(iso ?? "") : WHEN.format(when);
+/** True while keys belong to a field that is being typed in. */
+export function isTyping(target) {
+  return target instanceof Element && target.matches("input:not([type=checkbox]), textarea, select");
 }

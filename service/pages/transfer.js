@@ -3,7 +3,17 @@
  * service's check. Knows nothing of the page.
  */
 
-import { completeUpload, Problem, requestUpload } from "./api.js";
+import { completeUpload, requestUpload } from "./api.js";
+import { formatApart } from "./formats.js";
+import { Problem } from "./problem.js";
+
+// The service keeps nothing of these: the next try has to start afresh, as a new image.
+const LOST = new Set([
+  "urn:mont:problem:nothing-uploaded",
+  "urn:mont:problem:image-not-found",
+  "urn:mont:problem:image-id-taken",
+  "urn:mont:problem:upload-rejected",
+]);
 
 // crypto.randomUUID exists on HTTPS and localhost only; a laptop on the local network has neither.
 function randomKey() {
@@ -47,6 +57,20 @@ function sendForm({ presigned_url: url, fields }, file, onProgress, signal) {
   });
 }
 
+/** Why a file need not be sent at all, as a sentence; "" where nothing speaks against it. */
+export function objection(file, { types, maxBytes }) {
+  if (file.size === 0) return "The file is empty.";
+  if (maxBytes && file.size > maxBytes) {
+    const [size, most] = formatApart(file.size, maxBytes);
+    return `${size} is too large: at most ${most} can be uploaded.`;
+  }
+  if (types && !types.includes(file.type)) {
+    const names = types.map((type) => type.replace("image/", "").toUpperCase());
+    return `${file.type || "This kind of file"} cannot be uploaded: only ${names.join(", ")}.`;
+  }
+  return "";
+}
+
 /** One file on its way. `run` may be called again after a failure and repeats only what is needed. */
 export class Transfer {
   #declaration;
@@ -54,11 +78,10 @@ export class Transfer {
   #imageId = null;
   #stored = false;
 
-  constructor(file, { userId, tags, description }) {
+  constructor(file, { claim, tags, description }) {
     this.file = file;
-    this.userId = userId;
     this.#declaration = {
-      user_id: userId,
+      ...claim,
       filename: file.name,
       content_type: file.type || "application/octet-stream",
       file_size: file.size,
@@ -74,8 +97,7 @@ export class Transfer {
     try {
       await completeUpload(this.#imageId, this.#declaration, signal);
     } catch (error) {
-      // What the service refused is gone from storage: the next try starts afresh, as a new image.
-      if ([404, 409, 422].includes(error.status)) this.#forget();
+      if (LOST.has(error.type)) this.#forget();
       throw error;
     }
     return this.#imageId;

@@ -1,89 +1,33 @@
-/** The queue of uploads and its rows: at most three files on their way, each with its progress. */
+/** The queue of uploads: at most three files on their way, each with its row. */
 
-import { isAbort } from "./api.js";
-import { formatBytes, part, plural, stamp } from "./dom.js";
-import { Transfer } from "./transfer.js";
+import { part } from "./dom.js";
+import { formatBytes, plural } from "./formats.js";
+import { explain, isAbort } from "./problem.js";
+import { objection, Transfer } from "./transfer.js";
+import { OVER, UploadRow } from "./uploadrow.js";
 
 const AT_ONCE = 3;
-const OVER = new Set(["done", "failed", "cancelled"]);
-
-/** One file's row: shows a state and offers what can be done in it. */
-class UploadRow {
-  #preview;
-  #abort = new AbortController();
-
-  constructor(transfer, queue) {
-    const { file } = transfer;
-    this.transfer = transfer;
-    this.element = stamp("row-template");
-    this.progress = this.element.querySelector("progress");
-    this.progress.setAttribute("aria-label", `Progress of ${file.name}`);
-    part(this.element, "name").textContent = file.name;
-    part(this.element, "size").textContent = formatBytes(file.size);
-    this.#preview = URL.createObjectURL(file);
-    const image = this.element.querySelector("img");
-    image.onerror = () => image.remove(); // What is no image shows as a plain file.
-    image.src = this.#preview;
-    for (const [name, action] of [
-      ["retry", () => queue.retry(this)],
-      ["cancel", () => queue.cancel(this)],
-      ["remove", () => queue.remove(this)],
-    ]) {
-      const button = part(this.element, name);
-      button.setAttribute("aria-label", `${button.textContent} ${file.name}`);
-      button.addEventListener("click", action);
-    }
-    this.show("waiting", "Waiting");
-  }
-
-  show(state, text, fraction = 0) {
-    const changed = state !== this.state;
-    this.state = state;
-    this.progress.value = fraction;
-    part(this.element, "state").textContent = text;
-    if (!changed) return;
-    const focused = this.element.contains(document.activeElement);
-    this.element.dataset.state = state;
-    this.progress.hidden = OVER.has(state);
-    part(this.element, "retry").hidden = state !== "failed" && state !== "cancelled";
-    part(this.element, "remove").hidden = state !== "failed" && state !== "cancelled";
-    part(this.element, "cancel").hidden = OVER.has(state);
-    // A button that vanishes under the keyboard would throw its user back to the top of the page.
-    if (focused) (this.element.querySelector("button:not([hidden])") ?? this.element).focus();
-  }
-
-  async run() {
-    this.#abort = new AbortController();
-    return this.transfer.run((step, fraction) => {
-      const percent = `${Math.floor(fraction * 100)}%`;
-      const texts = { preparing: "Preparing", uploading: `Uploading, ${percent}`, checking: "Checking" };
-      this.show("running", texts[step], fraction);
-    }, this.#abort.signal);
-  }
-
-  cancel() {
-    this.#abort.abort();
-    this.show("cancelled", "Cancelled");
-  }
-
-  discard() {
-    URL.revokeObjectURL(this.#preview);
-    this.element.remove();
-  }
-}
+const MOST_LOSSES = 4;
 
 export class UploadQueue {
   #rows = [];
   #running = 0;
   #onStored;
+  #contract;
 
-  /** `onStored(imageId, userId)` is told of every image that the service has accepted. */
-  constructor(panel, onStored) {
+  /** `contract()` says what the service takes; `onStored(imageId)` is told of what it accepted. */
+  constructor(panel, { contract, onStored }) {
     this.panel = panel;
+    this.#contract = contract;
     this.#onStored = onStored;
     part(panel, "clear").addEventListener("click", () => this.#clear());
+    part(panel, "cancel-all").addEventListener("click", () => {
+      this.#rows.filter((row) => !OVER.has(row.state)).forEach((row) => row.cancel());
+      this.#advance();
+    });
     part(panel, "retry-all").addEventListener("click", () => {
-      this.#rows.filter((row) => row.state === "failed").forEach((row) => this.retry(row));
+      this.#rows.filter((row) => row.state === "failed").forEach((row) => row.retry());
+      this.#advance();
     });
   }
 
@@ -91,17 +35,25 @@ export class UploadQueue {
     return this.#rows.some((row) => !OVER.has(row.state));
   }
 
-  add(files, { userId, tags, description }) {
+  add(files, details) {
     for (const file of files) {
-      const row = new UploadRow(new Transfer(file, { userId, tags, description }), this);
+      const row = new UploadRow(new Transfer(file, details), this);
+      const reason = objection(file, this.#contract());
+      if (reason) row.show("refused", reason);
       this.#rows.push(row);
       part(this.panel, "rows").append(row.element);
     }
     this.#advance();
   }
 
+  /** Go on with what waits for the connection. */
+  resume() {
+    this.#rows.filter((row) => row.state === "offline").forEach((row) => row.retry());
+    this.#advance();
+  }
+
   retry(row) {
-    row.show("waiting", "Waiting");
+    row.retry();
     this.#advance();
   }
 
@@ -111,13 +63,18 @@ export class UploadQueue {
   }
 
   remove(row) {
+    const next = row.element.nextElementSibling ?? row.element.previousElementSibling;
+    const focused = row.element.contains(document.activeElement);
     this.#rows = this.#rows.filter((other) => other !== row);
     row.discard();
+    if (focused) next?.focus();
     this.#summarise();
   }
 
   #clear() {
-    this.#rows.filter((row) => row.state === "done").forEach((row) => this.remove(row));
+    this.#rows
+      .filter((row) => OVER.has(row.state) && row.state !== "failed")
+      .forEach((row) => this.remove(row));
   }
 
   #advance() {
@@ -132,28 +89,50 @@ export class UploadQueue {
   async #carry(row) {
     this.#running += 1;
     try {
-      const imageId = await row.run();
+      const imageId = await row.run(() => this.#summarise());
       row.show("done", "Uploaded", 1);
-      this.#onStored(imageId, row.transfer.userId);
+      this.#onStored(imageId);
     } catch (error) {
-      if (!isAbort(error)) row.show("failed", error.text ?? String(error));
+      if (!isAbort(error)) this.#meet(row, error);
     } finally {
       this.#running -= 1;
       this.#advance();
     }
   }
 
+  // A lost connection is no failure of the file: it waits, and goes on where it stopped.
+  #meet(row, error) {
+    if (!error.unanswered || (navigator.onLine && row.noteLoss() > MOST_LOSSES)) {
+      row.show("failed", explain(error));
+    } else if (navigator.onLine) {
+      row.show("offline", "The connection was lost. Trying again.");
+      setTimeout(() => this.#tryAgain(row), 1000 * 2 ** (row.losses - 1));
+    } else {
+      row.show("offline", "Waiting for the connection");
+    }
+  }
+
+  // Unless something else has happened to it meanwhile.
+  #tryAgain(row) {
+    if (row.state !== "offline") return;
+    row.show("waiting", "Waiting");
+    this.#advance();
+  }
+
   // Read out on every change of a file's state, never on every percent.
   #summarise() {
-    const count = (state) => this.#rows.filter((row) => row.state === state).length;
-    const [done, failed] = [count("done"), count("failed")];
+    const count = (...states) => this.#rows.filter((row) => states.includes(row.state)).length;
+    const [done, failed] = [count("done"), count("failed", "refused")];
     const texts = [`${done} of ${plural(this.#rows.length, "file")} uploaded`];
     if (failed > 0) texts.push(`${failed} failed`);
     const text = texts.join(", ");
     const summary = part(this.panel, "summary");
     if (summary.textContent !== text) summary.textContent = text;
-    part(this.panel, "clear").hidden = done === 0;
-    part(this.panel, "retry-all").hidden = failed < 2;
+    const speed = this.#rows.reduce((sum, row) => sum + row.speed, 0);
+    part(this.panel, "speed").textContent = speed > 0 ? `${formatBytes(speed)}/s` : "";
+    part(this.panel, "clear").hidden = count("done", "cancelled", "refused") === 0;
+    part(this.panel, "cancel-all").hidden = count("waiting", "running", "offline") < 2;
+    part(this.panel, "retry-all").hidden = count("failed") < 2;
     this.panel.hidden = this.#rows.length === 0;
   }
 }

@@ -11,7 +11,7 @@ from service.schemas.answers import (
     UploadTicketSchema,
     image_document,
 )
-from service.schemas.fields import UUID_PATTERN, UserId
+from service.schemas.fields import UUID_PATTERN, Instant, UserId
 from service.schemas.requests import (
     Batch,
     BatchRequest,
@@ -41,6 +41,7 @@ __all__ = [
     "HealthSchema",
     "ImageListSchema",
     "ImageSchema",
+    "Instant",
     "ListQuery",
     "OutcomeSchema",
     "Owner",

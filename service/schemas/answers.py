@@ -46,6 +46,7 @@ class ImageSchema(Schema):
     etag = fields.String(required=True, metadata={"description": "Entity tag of the bytes in S3."})
     width = fields.Integer(required=True, metadata={"description": "In pixels."})
     height = fields.Integer(required=True, metadata={"description": "In pixels."})
+    thumbnail_url = fields.Url(metadata={"description": "A smaller picture, where one is made."})
 
 
 class ImageListSchema(Schema):
@@ -117,7 +118,8 @@ class HealthSchema(Schema):
     status = fields.String(required=True, metadata={"example": "ok"})
 
 
-_IMAGE_FIELDS = tuple(ImageSchema().fields)
+# What is not required is not the image's own.
+_IMAGE_FIELDS = tuple(name for name, each in ImageSchema().fields.items() if each.required)
 _image_values = attrgetter(*_IMAGE_FIELDS)
 
 

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from service.errors import StoreUnavailable
 from service.settings import Settings
-from service.storage.presigning import presigner
+from service.storage import patience
+from service.storage.calls import Caller, OnCall, Reach
+from service.storage.dynamodb_client import DynamoDBClient
+from service.storage.places import FixedKeys, Place, plain_bucket, plain_keys, plain_tables
+from service.storage.presigning import Presigner
+from service.storage.retries import Retries
+from service.storage.s3_client import S3Client
+from service.storage.signing import Clock
 
-# The SDK itself is imported where it is used: a function that only signs starts without it.
+# Imported where it is used: a function that only signs starts without it.
 if TYPE_CHECKING:
-    from aiobotocore.config import AioConfig
-    from aiobotocore.session import AioSession
-
-# Three tries of at most four seconds would outlive the request's own time limit; the limit wins.
-_CONNECT_SECONDS, _READ_SECONDS, _TRIES = 2, 4, 3
+    from service.storage.transport import StoreSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,124 +34,116 @@ class Clients:
     dynamodb: Any
 
 
-@asynccontextmanager
-async def open_clients(settings: Settings) -> AsyncIterator[Clients]:
-    """Clients for the region and endpoint in the settings, with AWS's chain of credentials."""
-    async with AsyncExitStack() as stack:
-        opener = _Opener(settings, stack)
-        s3 = await opener.open("s3", settings.aws_endpoint_url)
-        public = settings.s3_public_endpoint_url
-        yield Clients(
-            s3=s3,
-            signer=s3 if public is None else await opener.open("s3", public),
-            dynamodb=await opener.open("dynamodb", settings.aws_endpoint_url),
-        )
+class _Stores(NamedTuple):
+    """How the stores are reached, and the bucket as holders of links reach it."""
+
+    s3: Reach
+    dynamodb: Reach
+    links: Place
 
 
 @asynccontextmanager
-async def open_clients_on_first_use(
-    settings: Settings, environment: Mapping[str, str]
+async def open_clients(
+    settings: Settings,
+    environment: Mapping[str, str] | None = None,
+    *,
+    on_call: OnCall | None = None,
 ) -> AsyncIterator[Clients]:
-    """The same for a process that may never need all of them: each is opened by its first call.
+    """Clients for the region and endpoint in the settings, with AWS's chain of credentials.
 
-    Such clients offer calls alone, no paginators or waiters. Where the keys in `environment` and
-    the settings are all there is to signing, the signer is none of the SDK's.
+    They offer the calls that the service makes, by the names and with the keywords of the SDK's
+    clients, and raise the same. Given the process's `environment`, they do without the SDK where
+    that holds all there is to know: loading it would take a third of a Lambda function's start.
+    Connections are made by the first call of each store.
     """
     async with AsyncExitStack() as stack:
-        opener = _Opener(settings, stack)
+        stores = _plain(settings, environment or {}, stack) or await _asked(settings, stack)
+        clock = Clock()
 
-        def client(service: str, endpoint: str | None) -> _OnFirstUse:
-            return _OnFirstUse(lambda: opener.open(service, endpoint))
+        def caller(store: str, reach: Reach, clock: Clock) -> Caller:
+            return Caller(store, reach, clock, Retries(patience.TRIES), on_call)
 
-        s3 = client("s3", settings.aws_endpoint_url)
-        public = settings.s3_public_endpoint_url
-        signer = presigner(
-            environment,
-            settings.aws_region,
-            public or settings.aws_endpoint_url,
-            settings.s3_bucket_name,
-        )
         yield Clients(
-            s3=s3,
-            signer=signer or (s3 if public is None else client("s3", public)),
-            dynamodb=client("dynamodb", settings.aws_endpoint_url),
+            s3=S3Client(caller("S3", stores.s3, clock)),
+            signer=Presigner(stores.s3.keys, stores.links, clock),
+            dynamodb=DynamoDBClient(caller("DynamoDB", stores.dynamodb, Clock())),
         )
 
 
-class _Opener:
-    """Opens clients of one session; `stack` closes them."""
+@asynccontextmanager
+async def open_admin_clients(settings: Settings) -> AsyncIterator[Clients]:
+    """The SDK's own clients, with every call that there is, for what is done once in a while."""
+    from service.storage.sdk import open_sdk_clients
 
-    def __init__(self, settings: Settings, stack: AsyncExitStack) -> None:
-        self._settings = settings
-        self._stack = stack
-        self._session: AioSession | None = None
-
-    async def open(self, service: str, endpoint: str | None) -> Any:
-        if self._session is None:
-            from aiobotocore.session import get_session
-
-            self._session = get_session()
-        return await self._stack.enter_async_context(
-            self._session.create_client(
-                service,
-                region_name=self._settings.aws_region,
-                endpoint_url=endpoint,
-                config=_config(endpoint, self._settings.max_connections),
-                verify=_verify(endpoint),
-                **await _keys(self._session, self._settings),
-            )
-        )
+    async with open_sdk_clients(settings) as (s3, signer, dynamodb):
+        yield Clients(s3, signer, dynamodb)
 
 
-class _OnFirstUse:
-    """A client that is opened by the first call of it, once, also when calls come together."""
+def _plain(
+    settings: Settings, environment: Mapping[str, str], stack: AsyncExitStack
+) -> _Stores | None:
+    """The stores where the environment says all; None where the SDK has to be asked."""
+    region, endpoint, bucket = (
+        settings.aws_region,
+        settings.aws_endpoint_url,
+        settings.s3_bucket_name,
+    )
+    keys = plain_keys(environment)
+    place, tables = plain_bucket(region, endpoint, bucket), plain_tables(region, endpoint)
+    links = plain_bucket(region, settings.s3_public_endpoint_url or endpoint, bucket)
+    if keys is None or place is None or tables is None or links is None:
+        return None
 
-    def __init__(self, opened: Callable[[], Awaitable[Any]]) -> None:
-        self._opened = opened
-        self._opening = asyncio.Lock()
-        self._client: Any = None
+    def locate_bucket(name: str) -> Place:
+        if (found := plain_bucket(region, endpoint, name)) is None:
+            raise ParamValidationError(report=f"{name} is no name that a bucket here can have")
+        return found
 
-    def __getattr__(self, name: str) -> Any:
-        async def call(*arguments: Any, **keywords: Any) -> Any:
-            async with self._opening:
-                if self._client is None:
-                    self._client = await self._opened()
-            method = getattr(self._client, name)
-            setattr(self, name, method)  # from now on found before this is asked
-            return await method(*arguments, **keywords)
-
-        return call
-
-
-def _verify(endpoint: str | None) -> bool | None:
-    """Whether to load certificate authorities; None leaves it to the environment.
-
-    Each client would read all of them (20 ms) before its first request, also where there is no
-    TLS that they could verify.
-    """
-    return False if endpoint is not None and endpoint.startswith("http://") else None
-
-
-def _config(endpoint: str | None, max_connections: int) -> AioConfig:
-    from aiobotocore.config import AioConfig
-
-    return AioConfig(
-        # Presigning falls back to the old signature in some regions unless told otherwise.
-        signature_version="s3v4",
-        # Emulators and other S3 servers answer under one host name; AWS wants the bucket's own.
-        s3={"addressing_style": "virtual" if endpoint is None else "path"},
-        connect_timeout=_CONNECT_SECONDS,
-        read_timeout=_READ_SECONDS,
-        max_pool_connections=max_connections,
-        retries={"mode": "standard", "total_max_attempts": _TRIES},
+    return _Stores(
+        s3=_reach(settings, keys, locate_bucket, stack),
+        dynamodb=_reach(settings, keys, lambda _: tables, stack),
+        links=links,
     )
 
 
-async def _keys(session: AioSession, settings: Settings) -> dict[str, str]:
-    """Explicit keys only for an endpoint of one's own without any: emulators ask for some."""
-    if settings.aws_endpoint_url is None or await session.get_credentials() is not None:
-        return {}
-    return {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+def _reach(
+    settings: Settings, keys: FixedKeys, place_of: Callable[[str], Place], stack: AsyncExitStack
+) -> Reach:
+    """A way to one store, with a connection pool of its own."""
+    opened: list[StoreSession] = []
+
+    async def locate(bucket: str) -> Place:
+        return place_of(bucket)
+
+    async def connect() -> StoreSession:
+        if not opened:
+            from service.storage.transport import StoreSession
+
+            session = StoreSession(
+                verify=patience.verified(settings.aws_endpoint_url),
+                timeout=(patience.CONNECT_SECONDS, patience.READ_SECONDS),
+                max_pool_connections=settings.max_connections,
+            )
+            opened.append(session)  # before anybody else gets to run
+            await stack.enter_async_context(session)
+        return opened[0]
+
+    return Reach(keys, locate, connect)
+
+
+async def _asked(settings: Settings, stack: AsyncExitStack) -> _Stores:
+    """The stores as the SDK knows them."""
+    from service.storage.sdk import Sdk
+
+    sdk = Sdk(settings, stack)
+    s3 = await sdk.reach("s3", settings.aws_endpoint_url)
+    public = settings.s3_public_endpoint_url
+    links = s3 if public is None else await sdk.reach("s3", public)
+    return _Stores(
+        s3=s3,
+        dynamodb=await sdk.reach("dynamodb", settings.aws_endpoint_url),
+        links=await links.locate(settings.s3_bucket_name),
+    )
 
 
 @contextmanager
@@ -159,9 +153,11 @@ def translated(store: str) -> Iterator[None]:
         yield
     except ClientError as error:
         details = error.response.get("Error", {})
-        cause = f"{error.operation_name}: {details.get('Code')}: {details.get('Message')}"
-        raise StoreUnavailable(store, cause) from error
-    except (BotoCoreError, HTTPClientError, OSError, *_aiohttp_errors()) as error:
+        code, message = str(details.get("Code")), str(details.get("Message"))
+        # Told that a signature is wrong, one is also told all that was signed: session tokens too.
+        told = "" if "Signature" in code else f": {message}"
+        raise StoreUnavailable(store, f"{error.operation_name}: {code}{told}") from error
+    except (BotoCoreError, OSError, *_aiohttp_errors()) as error:
         raise StoreUnavailable(store, f"{type(error).__name__}: {error}") from error
 
 

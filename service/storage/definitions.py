@@ -79,7 +79,11 @@ class IndexDefinition:
 
 @dataclass(frozen=True, slots=True)
 class TableDefinition:
-    """An on-demand table. `attributes` holds the type of every attribute that is part of a key."""
+    """An on-demand table. `attributes` holds the type of every attribute that is part of a key.
+
+    `expiry_attribute` says when an item may go, in seconds since 1970; None where items stay.
+    `streamed` tables tell of each change, with the item before and after.
+    """
 
     name: str
     key: KeySchema
@@ -87,6 +91,8 @@ class TableDefinition:
     indexes: tuple[IndexDefinition, ...]
     point_in_time_recovery: bool
     deletion_protection: bool
+    expiry_attribute: str | None = None
+    streamed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import ceil
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -23,6 +22,7 @@ from service.model import (
     COMPLETED,
     DELETING,
     KEEP,
+    NO_QUOTA,
     PENDING,
     Edit,
     Image,
@@ -30,101 +30,125 @@ from service.model import (
     Position,
     Revision,
     Selection,
+    StorageQuota,
 )
+from service.settings import Settings
 from service.storage.clients import error_code, translated
-from service.storage.items import (
-    TIMELINE_SHARDS,
-    Item,
-    from_item,
-    tags_value,
-    timeline_shard,
-    to_item,
+from service.storage.countedwrites import CountedWrites
+from service.storage.graves import is_grave
+from service.storage.items import Item, from_item, tags_value, timeline_shard
+from service.storage.lists import Lists
+from service.storage.outbox import Announcements
+from service.storage.recordtable import STORE, RecordTable, key_of
+from service.storage.transactions import (
+    CONDITION_FAILED,
+    TransactionRefused,
+    transact,
+    unhindered,
 )
-from service.storage.timeline import Bounds, Chunk, Fetch, Reading, read_page
+from service.storage.userusage import UserUsage
 
-TIMELINE_INDEX = "TimelineIndex"
 DELETING_INDEX = "DeletingIndex"
 
-_STORE = "DynamoDB"
-_CONDITION_FAILED = "ConditionalCheckFailedException"
-# A tag filter reads past what does not match. This many rows a page (about 5 MB, a second or two)
-# is where a page of a very rare tag ends early instead of reading on.
-_TAG_READ_BUDGET = 10_000
 _BATCH_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The table and its index of a user's images."""
+    """The table, its index of a user's images, and the table of what users store."""
 
     table: str
     user_index: str
+    usage_table: str
+
+
+def names_of(settings: Settings) -> Names:
+    """The names in the settings."""
+    return Names(
+        settings.dynamodb_table_name, settings.dynamodb_gsi_name, settings.usage_table_name
+    )
 
 
 class DynamoDBImageRecords:
-    """`ports.ImageRecords` in one table."""
+    """`ports.ImageRecords` in one table, and in another what they take."""
 
-    def __init__(self, client: Any, names: Names) -> None:
+    def __init__(
+        self,
+        client: Any,
+        names: Names,
+        quota: StorageQuota = NO_QUOTA,
+        announcements: Announcements | None = None,
+    ) -> None:
+        """With `announcements`, publishing and removing a record keep an event of it."""
         self._client = client
         self._names = names
+        self._table = RecordTable(client, names.table)
+        self._lists = Lists(client, names.table, names.user_index)
+        self._announcements = announcements
+        self._counted = CountedWrites(self._table, UserUsage(client, names.usage_table, quota))
+
+    async def demand_room(self, user_id: str, size: int) -> None:
+        """See `ports.ImageRecords`."""
+        await self._counted.demand_room(user_id, size)
 
     async def create(self, image: Image) -> Image | None:
         """See `ports.ImageRecords`."""
-        with translated(_STORE):
-            try:
-                await self._client.put_item(
-                    TableName=self._names.table,
-                    Item=to_item(image),
-                    ConditionExpression="attribute_not_exists(image_id)",
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                )
-            except ClientError as error:
-                item = await self._item_in_place(error, image.image_id, image.user_id)
-                if item is None:
-                    # Written by someone else and removed again between our two calls.
-                    raise StoreUnavailable(_STORE, "the record came and went") from error
-                return from_item(item)
-        return None
+        return await self._counted.create(image)
 
     async def replace_pending(self, pending: Image, image: Image) -> bool:
         """See `ports.ImageRecords`."""
-        return await self._if_in_place(self._client.put_item, pending, Item=to_item(image))
+        return await self._counted.replace_pending(pending, image)
 
     async def publish(self, pending: Image, upload_timestamp: str) -> Image | None:
         """See `ports.ImageRecords`."""
-        published = await self._if_in_place(
-            self._client.update_item,
-            pending,
-            {
+        image = replace(pending, status=COMPLETED, upload_timestamp=upload_timestamp)
+        update = {
+            "TableName": self._names.table,
+            "Key": key_of(pending.image_id),
+            "UpdateExpression": (
+                "SET #status = :completed, upload_timestamp = :instant, "
+                "timeline_shard = :shard REMOVE claimed_at"
+            ),
+            "ConditionExpression": "#status = :pending AND etag = :etag",
+            "ExpressionAttributeNames": {"#status": "status"},
+            "ExpressionAttributeValues": {
+                ":pending": {"S": PENDING},
+                ":etag": {"S": pending.etag},
                 ":completed": {"S": COMPLETED},
                 ":instant": {"S": upload_timestamp},
                 ":shard": {"N": str(timeline_shard(pending.image_id))},
             },
-            Key=_key(pending.image_id),
-            UpdateExpression=(
-                "SET #status = :completed, upload_timestamp = :instant, timeline_shard = :shard "
-                "REMOVE claimed_at"
-            ),
-        )
-        if not published:
-            return None
-        return replace(pending, status=COMPLETED, upload_timestamp=upload_timestamp)
+        }
+        with translated(STORE):
+            try:
+                if self._announcements is None:
+                    await unhindered(lambda: self._client.update_item(**update))
+                else:
+                    told = self._announcements.completed(image)
+                    await transact(self._client, [{"Update": update}, told])
+            except TransactionRefused:
+                return None
+            except ClientError as error:
+                if error_code(error) != CONDITION_FAILED:
+                    raise
+                return None
+        return image
 
     async def abandon(self, pending: Image) -> None:
         """See `ports.ImageRecords`."""
-        await self._if_in_place(self._client.delete_item, pending, Key=_key(pending.image_id))
+        await self._counted.abandon(pending)
 
     async def find(self, image_id: str) -> Image | None:
         """See `ports.ImageRecords`."""
-        with translated(_STORE):
-            item = await self._get(image_id)
+        with translated(STORE):
+            item = await self._table.get(image_id)
         return None if item is None else from_item(item)
 
     async def find_many(self, image_ids: Sequence[str]) -> dict[str, Image]:
         """See `ports.ImageRecords`."""
         table = self._names.table
         found: dict[str, Image] = {}
-        keys = [_key(image_id) for image_id in dict.fromkeys(image_ids)]
+        keys = [key_of(image_id) for image_id in dict.fromkeys(image_ids)]
         asked = {table: {"Keys": keys, "ConsistentRead": True}} if keys else {}
         for attempt in range(_BATCH_ATTEMPTS):
             if not asked:
@@ -132,14 +156,14 @@ class DynamoDBImageRecords:
             if attempt:
                 # Full jitter, as AWS asks of whoever gets keys back unprocessed.
                 await asyncio.sleep(random.uniform(0, 0.05 * 2**attempt))
-            with translated(_STORE):
+            with translated(STORE):
                 answer = await self._client.batch_get_item(RequestItems=asked)
             for item in answer["Responses"].get(table, []):
                 image = from_item(item)
                 found[image.image_id] = image
             asked = answer.get("UnprocessedKeys") or {}
         if asked:
-            raise StoreUnavailable(_STORE, "BatchGetItem left keys unprocessed")
+            raise StoreUnavailable(STORE, "BatchGetItem left keys unprocessed")
         return found
 
     async def edit(
@@ -174,11 +198,12 @@ class DynamoDBImageRecords:
                 values[f":r{index}"] = {"N": str(each.number)}
                 values[f":i{index}"] = {"S": each.upload_timestamp}
             condition += f" AND ({' OR '.join(states)})"
-        with translated(_STORE):
+        with translated(STORE):
             try:
-                answer = await self._client.update_item(
+                answer = await unhindered(
+                    self._client.update_item,
                     TableName=self._names.table,
-                    Key=_key(image_id),
+                    Key=key_of(image_id),
                     UpdateExpression=_update(sets, removes),
                     ConditionExpression=condition,
                     ExpressionAttributeNames=names,
@@ -187,7 +212,7 @@ class DynamoDBImageRecords:
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
             except ClientError as error:
-                item = await self._item_in_place(error, image_id, user_id)
+                item = await self._table.item_in_place(error, image_id, user_id)
                 _refuse_others(None if item is None else from_item(item), user_id)
                 raise RevisionMismatch from error
         return from_item(answer["Attributes"])
@@ -196,11 +221,12 @@ class DynamoDBImageRecords:
         """See `ports.ImageRecords`."""
         # A first try can arrive and its answer not: this tells our own mark from another's.
         mark = {"S": uuid.uuid4().hex}
-        with translated(_STORE):
+        with translated(STORE):
             try:
-                answer = await self._client.update_item(
+                answer = await unhindered(
+                    self._client.update_item,
                     TableName=self._names.table,
-                    Key=_key(image_id),
+                    Key=key_of(image_id),
                     UpdateExpression=(
                         "SET #status = :deleting, deleting_since = :since, deleting_mark = :mark, "
                         "deleting_shard = :shard, completed_at = upload_timestamp "
@@ -220,7 +246,7 @@ class DynamoDBImageRecords:
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
             except ClientError as error:
-                item = await self._item_in_place(error, image_id, user_id)
+                item = await self._table.item_in_place(error, image_id, user_id)
                 if item is not None and item.get("deleting_mark") == mark:
                     return from_item(item)
                 _refuse_others(None if item is None else from_item(item), user_id)
@@ -230,129 +256,24 @@ class DynamoDBImageRecords:
 
     async def remove(self, image_id: str) -> None:
         """See `ports.ImageRecords`."""
-        with translated(_STORE):
-            try:
-                await self._client.delete_item(
-                    TableName=self._names.table,
-                    Key=_key(image_id),
-                    ConditionExpression="#status = :deleting",
-                    ExpressionAttributeNames={"#status": "status"},
-                    ExpressionAttributeValues={":deleting": {"S": DELETING}},
-                )
-            except ClientError as error:
-                if error_code(error) != _CONDITION_FAILED:
-                    raise
+        if self._announcements is None:
+            await self._counted.remove(image_id)
+            return
+        # What is told of it is what it was, and nothing is told of what never was an image.
+        image = await self.find(image_id)
+        if image is not None and image.status == DELETING:
+            told = () if is_grave(image) else (self._announcements.deleted(image),)
+            await self._counted.remove(image_id, told)
 
     async def page(self, selection: Selection, after: Position | None, limit: int) -> Page:
         """See `ports.ImageRecords`."""
-        fetches: list[Fetch]
-        if selection.user_id is not None:
-            fetches = [
-                self._partition(
-                    self._names.user_index, "user_id", {"S": selection.user_id}, selection.tag
-                )
-            ]
-        else:
-            fetches = [
-                self._partition(TIMELINE_INDEX, "timeline_shard", {"N": str(shard)}, selection.tag)
-                for shard in range(TIMELINE_SHARDS)
-            ]
-        return await read_page(
-            fetches, selection, after, limit, _reading(selection, limit, len(fetches))
-        )
+        return await self._lists.page(selection, after, limit)
 
     async def check(self) -> None:
         """See `ports.ImageRecords`."""
-        with translated(_STORE):
+        with translated(STORE):
             await self._client.describe_table(TableName=self._names.table)
-
-    def _partition(self, index: str, hash_name: str, hash_value: Item, tag: str | None) -> Fetch:
-        """A reader of one partition of an index."""
-
-        async def fetch(
-            bounds: Bounds, descending: bool, rows: int, continuation: object | None
-        ) -> Chunk:
-            values: Item = {
-                ":hash": hash_value,
-                ":earliest": {"S": bounds.earliest},
-                ":latest": {"S": bounds.latest},
-            }
-            more: dict[str, Any] = {}
-            if tag is not None:
-                values[":tag"] = {"S": tag}
-                more["FilterExpression"] = "contains(tags, :tag)"
-            if continuation is not None:
-                more["ExclusiveStartKey"] = continuation
-            with translated(_STORE):
-                answer = await self._client.query(
-                    TableName=self._names.table,
-                    IndexName=index,
-                    KeyConditionExpression=(
-                        f"{hash_name} = :hash AND upload_timestamp BETWEEN :earliest AND :latest"
-                    ),
-                    ExpressionAttributeValues=values,
-                    ScanIndexForward=not descending,
-                    Limit=rows,
-                    **more,
-                )
-            last = answer.get("LastEvaluatedKey")
-            return Chunk(
-                images=[from_item(item) for item in answer["Items"]],
-                evaluated=answer["ScannedCount"],
-                resume=None if not last else (last["upload_timestamp"]["S"], last),
-            )
-
-        return fetch
-
-    async def _if_in_place(
-        self,
-        write: Callable[..., Awaitable[Any]],
-        pending: Image,
-        values: Item | None = None,
-        **arguments: Any,
-    ) -> bool:
-        """Write if this pending record is what is there; whether it was."""
-        with translated(_STORE):
-            try:
-                await write(
-                    TableName=self._names.table,
-                    ConditionExpression="#status = :pending AND etag = :etag",
-                    ExpressionAttributeNames={"#status": "status"},
-                    ExpressionAttributeValues={
-                        ":pending": {"S": PENDING},
-                        ":etag": {"S": pending.etag},
-                        **(values or {}),
-                    },
-                    **arguments,
-                )
-            except ClientError as error:
-                if error_code(error) != _CONDITION_FAILED:
-                    raise
-                return False
-        return True
-
-    async def _item_in_place(self, error: ClientError, image_id: str, user_id: str) -> Item | None:
-        """The item that made a condition fail. Any other error is raised on."""
-        if error_code(error) != _CONDITION_FAILED:
-            raise error
-        sent_along: Item | None = error.response.get("Item")
-        if sent_along and sent_along["user_id"]["S"] == user_id:
-            return sent_along
-        # Older emulators leave it out, and so does DynamoDB when there was no item at all. Somebody
-        # else's is looked up too: an answer that came a call sooner would tell that it exists.
-        looked_up = await self._get(image_id)
-        return sent_along or looked_up
-
-    async def _get(self, image_id: str) -> Item | None:
-        answer = await self._client.get_item(
-            TableName=self._names.table, Key=_key(image_id), ConsistentRead=True
-        )
-        item: Item | None = answer.get("Item")
-        return item
-
-
-def _key(image_id: str) -> Item:
-    return {"image_id": {"S": image_id}}
+        await self._counted.check()
 
 
 def _update(sets: list[str], removes: list[str]) -> str:
@@ -368,13 +289,3 @@ def _refuse_others(image: Image | None, user_id: str) -> None:
         raise DeletionPending(image) if image.user_id == user_id else ImageMissing
     if image.user_id != user_id:
         raise NotOwner
-
-
-def _reading(selection: Selection, limit: int, partitions: int) -> Reading:
-    """Rows at a time such that most pages need one round of reads.
-
-    Three more than a page's even share: one that tells whether more follow, one of the next
-    instant that settles the last, one for the position that the page starts behind.
-    """
-    budget = None if selection.tag is None else _TAG_READ_BUDGET // partitions
-    return Reading(ceil(limit / partitions) + 3, budget)

@@ -9,6 +9,7 @@ deleting_since    S   its range
 deleting_mark     S   which call marked it, there only while deleting
 completed_at      S   upload_timestamp as it was, there only while deleting
 claimed_at        S   when the upload's completion began, there only while pending
+counted           N   bytes that its user's usage was raised by, there only if it was
 the rest              filename, content_type, file_size, s3_key, etag, width, height,
                       tags (L of S), description, status, revision
 """
@@ -23,7 +24,7 @@ from service.model import COMPLETED, DELETING, PENDING, Image, Status
 TIMELINE_SHARDS = 16
 
 Item = dict[str, Any]
-_STATUSES: dict[str, Status] = {each: each for each in (PENDING, COMPLETED, DELETING)}
+STATUSES: dict[str, Status] = {each: each for each in (PENDING, COMPLETED, DELETING)}
 
 
 def timeline_shard(image_id: str) -> int:
@@ -31,8 +32,8 @@ def timeline_shard(image_id: str) -> int:
     return zlib.crc32(image_id.encode()) % TIMELINE_SHARDS
 
 
-def to_item(image: Image) -> Item:
-    """The item of a pending or completed image."""
+def to_item(image: Image, *, counted: int | None = None) -> Item:
+    """The item of a pending or completed image; `counted` bytes for it, if any."""
     item: Item = {
         "image_id": {"S": image.image_id},
         "user_id": {"S": image.user_id},
@@ -54,7 +55,15 @@ def to_item(image: Image) -> Item:
         item["timeline_shard"] = {"N": str(timeline_shard(image.image_id))}
     if image.description is not None:
         item["description"] = {"S": image.description}
+    if counted is not None:
+        item["counted"] = {"N": str(counted)}
     return item
+
+
+def counted_bytes(item: Item) -> int | None:
+    """What its user's usage was raised by; None where it was not."""
+    counted = item.get("counted")
+    return None if counted is None else int(counted["N"])
 
 
 def tags_value(tags: tuple[str, ...]) -> dict[str, Any]:
@@ -79,6 +88,6 @@ def from_item(item: Item) -> Image:
         height=int(item["height"]["N"]),
         tags=tuple([tag["S"] for tag in item["tags"]["L"]]),
         description=None if description is None else description["S"],
-        status=_STATUSES[item["status"]["S"]],
+        status=STATUSES[item["status"]["S"]],
         revision=int(item["revision"]["N"]),
     )

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from service.errors import DeletionPending, ImageMissing, NotOwner, RevisionMismatch
+from service.errors import (
+    DeletionPending,
+    ImageMissing,
+    NotOwner,
+    RevisionMismatch,
+    StorageQuotaExceeded,
+)
 from service.model import (
     COMPLETED,
     DELETING,
     KEEP,
+    NO_QUOTA,
     PENDING,
     ApiKey,
     Disposition,
@@ -20,9 +28,12 @@ from service.model import (
     Position,
     Revision,
     Selection,
+    StorageQuota,
     StoredObject,
     UploadForm,
+    Usage,
 )
+from service.storage.memory_usage import MemoryUsage
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,18 +120,41 @@ class MemoryImageObjects:
 class MemoryImageRecords:
     """`ports.ImageRecords` in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, quota: StorageQuota = NO_QUOTA) -> None:
         self._images: dict[str, Image] = {}
+        self._usage = MemoryUsage()
+        self._quota = quota
+        self.marked_since: dict[str, str] = {}
+
+    def under(self, quota: StorageQuota) -> MemoryImageRecords:
+        """The same records, as a process with this quota sees them."""
+        other = copy.copy(self)
+        other._quota = quota
+        return other
+
+    def usage_of(self, user_id: str) -> Usage:
+        """What a user's images take, as far as they were counted."""
+        return self._usage.of(user_id)
+
+    async def demand_room(self, user_id: str, size: int) -> None:
+        """See `ports.ImageRecords`."""
+        used = self.usage_of(user_id)
+        if not used.leaves_room(size, self._quota):
+            raise StorageQuotaExceeded(size, used, self._quota)
 
     async def create(self, image: Image) -> Image | None:
         """See `ports.ImageRecords`."""
-        in_place = self._images.setdefault(image.image_id, image)
-        return None if in_place is image else in_place
+        in_place = self._images.get(image.image_id)
+        if in_place is None:
+            self._usage.hold(image, self._quota)
+            self._images[image.image_id] = image
+        return in_place
 
     async def replace_pending(self, pending: Image, image: Image) -> bool:
         """See `ports.ImageRecords`."""
         if not self._is_in_place(pending):
             return False
+        self._usage.hold(image, self._quota)
         self._images[image.image_id] = image
         return True
 
@@ -137,7 +171,7 @@ class MemoryImageRecords:
     async def abandon(self, pending: Image) -> None:
         """See `ports.ImageRecords`."""
         if self._is_in_place(pending):
-            del self._images[pending.image_id]
+            self._usage.release(self._images.pop(pending.image_id))
 
     async def find(self, image_id: str) -> Image | None:
         """See `ports.ImageRecords`."""
@@ -172,13 +206,15 @@ class MemoryImageRecords:
         """See `ports.ImageRecords`."""
         image = self._owned(image_id, user_id)
         self._images[image_id] = replace(image, status=DELETING)
+        self.marked_since[image_id] = since
         return image
 
     async def remove(self, image_id: str) -> None:
         """See `ports.ImageRecords`."""
         image = self._images.get(image_id)
         if image is not None and image.status == DELETING:
-            del self._images[image_id]
+            self._usage.release(self._images.pop(image_id))
+            del self.marked_since[image_id]
 
     async def page(self, selection: Selection, after: Position | None, limit: int) -> Page:
         """See `ports.ImageRecords`."""

@@ -13,8 +13,7 @@ from service.storage.clients import Clients, error_code, translated
 
 _STORE = "S3"
 _ABSENT = {"NoSuchKey", "404"}
-# 409 is S3's word for a conditional write that met another one under way.
-_REFUSED = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"} | _ABSENT
+_REFUSED = {"PreconditionFailed", "412"} | _ABSENT
 
 
 class S3ImageObjects:
@@ -84,6 +83,8 @@ class S3ImageObjects:
                 raise
             async with answer["Body"] as stream:
                 head: bytes = await stream.read()
+        if "ETag" not in answer:  # no object has none: something in between answered
+            raise StoreUnavailable(_STORE, "GetObject: an answer without an entity tag")
         total = answer.get("ContentRange", "").rpartition("/")[2]
         return StoredObject(
             size=int(total) if total else answer["ContentLength"],

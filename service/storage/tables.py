@@ -24,6 +24,7 @@ _BUSY = frozenset({"ResourceInUseException", "LimitExceededException"})
 # Backups of a table become available a while after the table does.
 _BACKUPS_BUSY = _BUSY | {"ContinuousBackupsUnavailableException"}
 _MISSING = "ResourceNotFoundException"
+_STREAM = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
 
 
 class DynamoDBClient(Protocol):
@@ -34,6 +35,8 @@ class DynamoDBClient(Protocol):
     update_table: Call
     describe_continuous_backups: Call
     update_continuous_backups: Call
+    describe_time_to_live: Call
+    update_time_to_live: Call
 
 
 async def provision_table(dynamodb: DynamoDBClient, table: TableDefinition) -> list[Change]:
@@ -49,7 +52,12 @@ async def provision_table(dynamodb: DynamoDBClient, table: TableDefinition) -> l
         for index in table.indexes
         if await _add_index(dynamodb, table, index)
     ]
-    for change in (await _protect(dynamodb, table), await _back_up(dynamodb, table)):
+    for change in (
+        await _protect(dynamodb, table),
+        await _back_up(dynamodb, table),
+        await _expire(dynamodb, table),
+        await _stream(dynamodb, table),
+    ):
         # The first values of a new table are part of making it.
         if change is not None and not (created and change.kind == "updated"):
             changes.append(change)
@@ -77,6 +85,7 @@ async def _create(dynamodb: DynamoDBClient, table: TableDefinition) -> bool:
             BillingMode="PAY_PER_REQUEST",
             DeletionProtectionEnabled=table.deletion_protection,
             **({"GlobalSecondaryIndexes": indexes} if indexes else {}),
+            **({"StreamSpecification": _STREAM} if table.streamed else {}),
         )
     except ClientError as error:
         if error_code(error) == "ResourceInUseException":
@@ -181,6 +190,61 @@ async def _back_up(dynamodb: DynamoDBClient, table: TableDefinition) -> Change |
             _BACKUPS_BUSY,
             TableName=table.name,
             PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
+        )
+    except ClientError as error:
+        if is_unsupported(error):
+            return Change(table.name, "unsupported", what)
+        raise
+    return Change(table.name, "updated", what)
+
+
+async def _expire(dynamodb: DynamoDBClient, table: TableDefinition) -> Change | None:
+    """Have old items removed. Raises ProvisioningConflict where another attribute rules already."""
+    wanted = table.expiry_attribute
+    if wanted is None:
+        return None
+    what = f"expiry by {wanted}"
+    try:
+        answer = await dynamodb.describe_time_to_live(TableName=table.name)
+        expiry = answer["TimeToLiveDescription"]
+        if expiry.get("TimeToLiveStatus") in {"ENABLED", "ENABLING"}:
+            if expiry["AttributeName"] == wanted:
+                return None
+            raise ProvisioningConflict(
+                f"table {table.name}: items expire by {expiry['AttributeName']}, not by {wanted}; "
+                "turn that off (aws dynamodb update-time-to-live) and provision again in an hour"
+            )
+        await insist(
+            dynamodb.update_time_to_live,
+            _BUSY,
+            TableName=table.name,
+            TimeToLiveSpecification={"AttributeName": wanted, "Enabled": True},
+        )
+    except ClientError as error:
+        if is_unsupported(error):
+            return Change(table.name, "unsupported", what)
+        raise
+    return Change(table.name, "updated", what)
+
+
+async def _stream(dynamodb: DynamoDBClient, table: TableDefinition) -> Change | None:
+    """Turn the stream on. Raises ProvisioningConflict where there is one of another kind."""
+    if not table.streamed:
+        return None
+    description = await _ready(dynamodb, table)
+    stream = description.get("StreamSpecification") or {}
+    if stream.get("StreamEnabled"):
+        if stream["StreamViewType"] == _STREAM["StreamViewType"]:
+            return None
+        raise ProvisioningConflict(
+            f"table {table.name}: its stream tells {stream['StreamViewType']}, not "
+            f"{_STREAM['StreamViewType']}; turn it off (aws dynamodb update-table "
+            "--stream-specification StreamEnabled=false) and provision again"
+        )
+    what = "stream of changes"
+    try:
+        await insist(
+            dynamodb.update_table, _BUSY, TableName=table.name, StreamSpecification=_STREAM
         )
     except ClientError as error:
         if is_unsupported(error):

@@ -143,7 +143,7 @@ def _table(node: Node) -> TableDefinition:
         "KeySchema",
         "PointInTimeRecoverySpecification",
         "DeletionProtectionEnabled",
-        optional=("GlobalSecondaryIndexes",),
+        optional=("GlobalSecondaryIndexes", "TimeToLiveSpecification", "StreamSpecification"),
     )
     indexes = fields.get("GlobalSecondaryIndexes")
     fields["BillingMode"].one_of("PAY_PER_REQUEST")
@@ -155,7 +155,23 @@ def _table(node: Node) -> TableDefinition:
         indexes=() if indexes is None else tuple(map(_index, indexes.items())),
         point_in_time_recovery=recovery.flag(),
         deletion_protection=fields["DeletionProtectionEnabled"].flag(),
+        expiry_attribute=_expiry(fields.get("TimeToLiveSpecification")),
+        streamed=_is_streamed(fields.get("StreamSpecification")),
     )
+
+
+def _is_streamed(node: Node | None) -> bool:
+    if node is None:
+        return False
+    node.field("StreamViewType").one_of("NEW_AND_OLD_IMAGES")
+    return True
+
+
+def _expiry(node: Node | None) -> str | None:
+    if node is None:
+        return None
+    fields = node.fields("AttributeName", "Enabled")
+    return fields["AttributeName"].text() if fields["Enabled"].flag() else None
 
 
 def _attribute(node: Node) -> tuple[str, KeyType]:

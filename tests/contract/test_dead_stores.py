@@ -13,7 +13,7 @@ import pytest
 from service.errors import StoreUnavailable
 from service.model import Edit, Selection
 from service.ports import ImageObjects, ImageRecords
-from service.storage import clients
+from service.storage import patience
 from service.storage.clients import open_clients
 from service.storage.s3 import S3ImageObjects
 from tests.contract.conftest import Bucket
@@ -51,9 +51,9 @@ async def stores_at(endpoint: str) -> AsyncIterator[tuple[ImageObjects, ImageRec
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """One short try: how often and how long is not what is tested here."""
-    monkeypatch.setattr(clients, "_READ_SECONDS", 0.2)
-    monkeypatch.setattr(clients, "_CONNECT_SECONDS", 0.2)
-    monkeypatch.setattr(clients, "_TRIES", 1)
+    monkeypatch.setattr(patience, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(patience, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(patience, "TRIES", 1)
 
 
 async def everything_fails_at(endpoint: str) -> None:

@@ -16,7 +16,7 @@ from service.auth.scope import OwnRecords, as_seen_by
 from service.errors import ImageMissing, NotAllowed, NotOwner, RevisionMismatch
 from service.model import Edit, Image, Revision, Selection
 from service.ports import ImageRecords
-from service.storage.dynamodb import DynamoDBImageRecords, Names
+from service.storage.dynamodb import DynamoDBImageRecords, names_of
 from tests.support.makers import NOON, an_image
 from tests.support.stores import provisioned, random_settings
 
@@ -70,7 +70,7 @@ async def test_what_belongs_to_someone_else_is_missing_in_as_many_calls(
     settings = random_settings(embedded)
     async with provisioned(settings) as clients:
         client = Counted(clients.dynamodb)
-        names = Names(settings.dynamodb_table_name, settings.dynamodb_gsi_name)
+        names = names_of(settings)
         records = DynamoDBImageRecords(client, names)
         anns, going = (an_image(image_id=str(uuid4())) for _ in range(2))
         for image in (anns, going):

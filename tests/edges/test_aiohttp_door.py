@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import time
+import zlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
 
-from service import web
+from service.serve import open_standalone
 from service.settings import Settings
+from service.shedding import Gate
+from service.web import connections, listening, make_server, messages
 from tests.edges.conftest import open_door
 from tests.support.stores import random_settings
 
@@ -171,7 +177,7 @@ async def test_a_broken_chunk_is_a_problem(wire: Wire, chunk: bytes) -> None:
 async def test_a_body_that_does_not_arrive_is_not_waited_for_for_ever(
     stores: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(web, "_BODY_SECONDS", 0.1)
+    monkeypatch.setattr(messages, "BODY_SECONDS", 0.1)
     async with open_door(stores) as address:
         wire = await connect(address)
         await wire.write(
@@ -188,7 +194,7 @@ async def test_a_body_that_does_not_arrive_is_not_waited_for_for_ever(
 async def test_a_connection_that_asks_for_nothing_is_closed(
     stores: Settings, monkeypatch: pytest.MonkeyPatch, said: bytes
 ) -> None:
-    monkeypatch.setattr(web, "_HEADER_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.1)
     async with open_door(stores) as address:
         wire = await connect(address)
         await wire.write(said)
@@ -199,7 +205,7 @@ async def test_a_connection_that_asks_for_nothing_is_closed(
 async def test_a_connection_is_kept_for_the_next_request(
     stores: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(web, "_HEADER_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.1)
     async with open_door(stores) as address:
         first, silent = await connect(address), await connect(address)
         assert await is_alive(first)
@@ -337,3 +343,250 @@ async def test_a_header_sent_twice_counts_with_both_values(wire: Wire) -> None:
     answer = await wire.read()
     # "one, two" is no id, so the request gets one of its own.
     assert answer.headers["x-request-id"] not in {"one", "two"}
+
+
+# Bodies that are not what they seem
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "identity, gzip", "x"])
+async def test_a_compressed_body_is_refused_unread(
+    wire: Wire, coding: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = b"\x1f\x8b no gzip"
+    await wire.write(
+        b"POST /images/upload-url HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n",
+        f"Content-Encoding: {coding}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body,
+    )
+    (await wire.read()).problem(415)
+    assert await is_alive(wire)
+    assert "aiohttp.server" not in {record.name for record in caplog.records}
+
+
+async def test_a_small_bomb_does_not_go_off(wire: Wire) -> None:
+    bomb = zlib.compress(b"x" * 50_000_000)
+    await wire.write(
+        b"POST /images/upload-url HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n",
+        f"Content-Encoding: deflate\r\nContent-Length: {len(bomb)}\r\n\r\n".encode() + bomb,
+    )
+    (await wire.read()).problem(415)
+
+
+# Clients that hold on to what they have
+
+
+async def test_a_client_that_does_not_take_in_its_answer_is_let_go(
+    stores: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "WRITE_SECONDS", 0.1)
+    async with open_door(stores) as address:
+        parts = urlsplit(address)
+        with socket.socket() as greedy:
+            greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            greedy.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(greedy, (parts.hostname, parts.port))
+            ask = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
+            async with asyncio.timeout(LIMIT):
+                with pytest.raises(ConnectionError):
+                    while True:  # until the other side resets the connection
+                        await loop.sock_sendall(greedy, ask)
+                        await asyncio.sleep(0.01)
+        wire = await connect(address)
+        assert await is_alive(wire)
+        await wire.close()
+
+
+async def test_an_answer_that_is_taken_in_bit_by_bit_arrives(
+    stores: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "WRITE_SECONDS", 0.05)
+    async with open_door(stores) as address:
+        wire = await connect(address)
+        await wire.write(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert len((await wire.read()).body) > 500_000
+        assert await is_alive(wire)
+        await wire.close()
+
+
+# More than there is room for
+
+
+@asynccontextmanager
+async def small_door(stores: Settings, gate: Gate, room: int) -> AsyncIterator[str]:
+    async with (
+        open_standalone(stores, gate=gate) as pipeline,
+        listening(make_server(pipeline, gate, max_connections=room), "127.0.0.1", 0, grace=1) as (
+            host,
+            port,
+        ),
+    ):
+        yield f"http://{host}:{port}"
+
+
+async def test_the_connection_that_was_idle_for_longest_makes_room(stores: Settings) -> None:
+    async with small_door(stores, Gate(1, time.perf_counter), 2) as address:
+        first, second = await connect(address), await connect(address)
+        assert await is_alive(first)
+        assert await is_alive(second)
+        assert await is_alive(first)
+        third = await connect(address)
+        assert await is_alive(third)
+        assert await second.ended()
+        assert await is_alive(first)
+        for each in (first, second, third):
+            await each.close()
+
+
+async def test_when_all_are_busy_a_newcomer_may_only_ask_how_the_server_is(
+    stores: Settings,
+) -> None:
+    async with small_door(stores, Gate(1, time.perf_counter), 1) as address:
+        busy = await connect(address)
+        await busy.write(b"POST /images/complete HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+        while not await _is_busy(address):
+            pass
+        for path, status in (("/livez", 200), ("/readyz", 200), ("/", 503)):
+            wire = await connect(address)
+            await wire.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            answer = await wire.read()
+            assert answer.status == status
+            assert answer.headers["connection"] == "close"
+            await wire.close()
+        await busy.close()
+
+
+async def _is_busy(address: str) -> bool:
+    wire = await connect(address)
+    await wire.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    status = (await wire.read()).status
+    await wire.close()
+    return status == 503
+
+
+class Flooded(Gate):
+    """A gate that is shut."""
+
+    def __init__(self) -> None:
+        super().__init__(1, time.perf_counter)
+        self.reasons: list[str] = []
+        self.count_with(self.reasons.append)
+
+    def has_room(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("id_sent", ["", "X-Request-Id: mine\r\n"])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "GET /images HTTP/1.1\r\nHost: x\r\n{}\r\n",
+        "POST /images/complete HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n{}\r\n{{}}",
+        "GET /images HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{}\r\n",
+        "GET /images HTTP/1.1\r\nHost: x\r\nOrigin: https://app.example\r\n{}\r\n",
+        "POST /images/complete HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n{}\r\n{{",
+        "PUT /images HTTP/1.1\r\nHost: x\r\n{}\r\n",
+    ],
+)
+async def test_whoever_is_turned_away_is_told_so_and_when_to_come_back(
+    stores: Settings, rest: str, id_sent: str
+) -> None:
+    gate = Flooded()
+    async with small_door(stores, gate, 9) as address:
+        wire = await connect(address)
+        await wire.write(rest.format(id_sent).encode())
+        answer = await wire.read()
+        answer.problem(503)
+        assert json.loads(answer.body)["type"] == "urn:mont:problem:overloaded"
+        assert answer.headers["retry-after"] == "1"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["access-control-allow-origin"] == "*"
+        if id_sent:
+            assert answer.headers["x-request-id"] == "mine"
+        assert gate.reasons == ["overloaded"]
+        await wire.close()
+
+
+async def test_a_flood_holds_up_no_probe_and_no_connection(stores: Settings) -> None:
+    async with small_door(stores, Flooded(), 9) as address:
+        wire = await connect(address)
+        for _ in range(3):
+            assert await is_alive(wire)
+            await wire.write(b"GET /images HTTP/1.1\r\nHost: x\r\n\r\n")
+            (await wire.read()).problem(503)
+        assert await is_alive(wire)
+        await wire.close()
+
+
+async def test_requests_sent_ahead_into_a_flood_are_answered_in_order(stores: Settings) -> None:
+    async with small_door(stores, Flooded(), 9) as address:
+        wire = await connect(address)
+        ask = "GET {} HTTP/1.1\r\nHost: x\r\n\r\n"
+        for paths in (("/livez", "/images", "/livez"), ("/images", "/livez")):
+            await wire.write("".join(map(ask.format, paths)).encode())
+            statuses = [(await wire.read()).status for _ in paths]
+            assert statuses == [200 if path == "/livez" else 503 for path in paths]
+        await wire.close()
+
+
+async def test_an_origin_on_the_list_may_read_that_it_is_turned_away(stores: Settings) -> None:
+    listed = replace(stores, cors_allow_origins=("https://app.example",))
+    async with small_door(listed, Flooded(), 9) as address:
+        wire = await connect(address)
+        for origin, allowed in (("https://app.example", "https://app.example"), ("https://x", "")):
+            await wire.write(
+                f"GET /images HTTP/1.1\r\nHost: x\r\nOrigin: {origin}\r\n\r\n".encode()
+            )
+            answer = await wire.read()
+            answer.problem(503)
+            assert answer.headers.get("access-control-allow-origin", "") == allowed
+        await wire.close()
+
+
+async def test_nothing_under_way_is_left_over_when_clients_leave(stores: Settings) -> None:
+    gate = Gate(1, time.perf_counter)
+    async with small_door(stores, gate, 9) as address:
+        for part in (
+            b"nonsense\r\n\r\n",
+            b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * 3,
+            b"POST /images/complete HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{",
+            b"GET /images HTTP/1.1\r\nHost: x\r\n\r\n" * 2,
+        ):
+            wire = await connect(address)
+            await wire.write(part)
+            await wire.close()
+        async with asyncio.timeout(LIMIT):
+            while gate.under_way:
+                await asyncio.sleep(0)
+        wire = await connect(address)
+        assert await is_alive(wire)
+        assert gate.under_way == 0
+        await wire.close()
+
+
+# The end
+
+
+async def test_a_connection_kept_open_is_told_that_the_server_stops(stores: Settings) -> None:
+    stop = asyncio.Event()
+    opened: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def serve() -> None:
+        async with open_standalone(stores) as pipeline:
+            server = make_server(pipeline)
+            async with listening(server, "127.0.0.1", 0, grace=20) as (host, port):
+                opened.set_result(f"http://{host}:{port}")
+                await stop.wait()
+
+    serving = asyncio.create_task(serve())
+    wire = await connect(await opened)
+    assert await is_alive(wire)
+    stop.set()
+    async with asyncio.timeout(LIMIT):
+        while await is_listening(opened.result()):
+            pass
+    await wire.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = await wire.read()
+    assert (answer.status, answer.headers["connection"]) == (200, "close")
+    assert await wire.ended()
+    await wire.close()
+    await serving

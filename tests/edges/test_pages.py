@@ -7,11 +7,13 @@ door (see test_openapi.py).
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from urllib.parse import urljoin
 
 import aiohttp
 import pytest
 
+from service import pages as pages_package
 from tests.support.api import Api, HttpApi, new_user
 
 REFERENCES = re.compile(rb'(?:href|src)="([^"#]+)"')
@@ -56,6 +58,17 @@ async def test_every_module_that_a_script_imports_is_served(api: Api) -> None:
         names = re.findall(rb'(?:from|import)\s*\(?\s*"(\.[^"]+)"', script.body)
         todo += [each for each in (urljoin(path, n.decode()) for n in names) if each not in done]
     assert len(done) > 1
+
+
+def test_no_file_of_the_page_is_left_over_and_none_makes_markup_of_data() -> None:
+    pages = Path(pages_package.__file__).parent
+    files = {
+        path.name: path.read_text("utf-8") for path in pages.glob("*.*") if path.suffix != ".py"
+    }
+    for name, text in files.items():
+        others = "".join(each for other, each in files.items() if other != name)
+        assert name == "index.html" or f'{name}"' in others, f"nothing loads {name}"
+        assert not re.search(r"(inner|outer)HTML|insertAdjacentHTML|document\.write|eval\(", text)
 
 
 @pytest.mark.parametrize("path", ["/", "/docs"])

@@ -94,8 +94,21 @@ async def test_a_path_that_nobody_serves_is_404(api: Api, path: str) -> None:
     (await api.request("GET", path)).problem(404, "no-such-path")
 
 
-async def test_a_fixed_path_may_be_percent_encoded(api: Api) -> None:
-    assert (await api.request("GET", f"/%69mages?user_id={new_user()}")).status == 200
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/images/%63omplete"),
+        ("POST", "/images/upload%2Durl"),
+        ("POST", "/images/%64elete"),
+        ("GET", "/%69mages"),
+        ("GET", f"/images/{ID}/download%2durl"),
+    ],
+)
+async def test_a_fixed_path_is_not_found_by_an_escaped_spelling(
+    api: Api, method: str, path: str
+) -> None:
+    body = {"user_id": new_user(), "image_id": ID} if method == "POST" else None
+    (await api.request(method, path, json=body)).problem(404, "no-such-path")
 
 
 async def test_a_request_id_is_echoed(api: Api) -> None:

@@ -34,7 +34,7 @@ from service.embedded import embedded_backend
 from service.errors import StoreUnavailable
 from service.provisioning import provision_stores
 from service.settings import Settings, load_settings
-from service.storage.clients import open_clients
+from service.storage.clients import open_admin_clients
 from service.storage.template import template_path
 from tests.support.stores import held_open
 
@@ -62,6 +62,8 @@ class Site:
             "S3_BUCKET_NAME": f"images-{self.stack}",
             "DYNAMODB_TABLE_NAME": f"Images-{self.stack}",
             "API_KEYS_TABLE_NAME": f"Keys-{self.stack}",
+            "USAGE_TABLE_NAME": f"Usage-{self.stack}",
+            "EVENTS_TABLE_NAME": f"Events-{self.stack}",
         }
 
     @property
@@ -102,8 +104,10 @@ async def test_the_first_deployment_makes_the_stores_and_names_them(site: Site) 
         "TableName": site.settings.dynamodb_table_name,
         "UserIndexName": "UserIdTimestampIndex",
         "ApiKeysTableName": f"Keys-{site.stack}",
+        "UsageTableName": f"Usage-{site.stack}",
+        "EventsTableName": f"Events-{site.stack}",
     }
-    async with open_clients(site.settings) as clients:
+    async with open_admin_clients(site.settings) as clients:
         await clients.s3.head_bucket(Bucket=names["BucketName"])
         table = await clients.dynamodb.describe_table(TableName=names["TableName"])
     assert names["UserIndexName"] in {
@@ -139,7 +143,7 @@ async def test_names_that_were_chosen_once_are_found_without_choosing_them_again
     site: Site,
 ) -> None:
     names = await site.deploy_data()
-    forgetful = {"S3_BUCKET_NAME": "", "DYNAMODB_TABLE_NAME": "", "API_KEYS_TABLE_NAME": ""}
+    forgetful = {name: "" for name in site.environment if name.endswith("_NAME")}
     assert await site.deploy_data(chosen=forgetful) == names
     assert site.said == [f"{site.stack}-data: nothing to change"]
 
@@ -156,6 +160,9 @@ async def test_stores_from_elsewhere_are_named_with_the_ways_out(site: Site) -> 
     message = str(failure.value)
     assert site.settings.s3_bucket_name in message
     assert site.settings.dynamodb_table_name in message
+    assert site.settings.api_keys_table_name in message
+    assert site.settings.usage_table_name in message
+    assert site.settings.events_table_name in message
     assert "mont deploy --data existing" in message
     assert not site.said
 
@@ -170,12 +177,23 @@ async def test_existing_stores_are_used_without_a_stack(site: Site) -> None:
 
 
 async def test_existing_stores_have_to_exist(site: Site) -> None:
-    with pytest.raises(DeploymentFailed, match=r"no bucket images-.* and no table Images-"):
+    nothing = (
+        r"no bucket images-.* and no table Images-.* no table Keys-.* no table Usage-"
+        r".* no table Events-"
+    )
+    with pytest.raises(DeploymentFailed, match=nothing):
         await site.deploy_data(existing_data=True)
 
 
+async def test_one_table_that_is_missing_is_named_alone(site: Site) -> None:
+    await provision(site.settings)
+    elsewhere = {"USAGE_TABLE_NAME": f"Nowhere-{site.stack}"}
+    with pytest.raises(DeploymentFailed, match=r"There is no table Nowhere-[^ ]*\. Name"):
+        await site.deploy_data(existing_data=True, chosen=elsewhere)
+
+
 async def provision(settings: Settings) -> None:
-    async with open_clients(settings) as clients:
+    async with open_admin_clients(settings) as clients:
         await provision_stores(clients, settings)
 
 

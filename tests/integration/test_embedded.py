@@ -408,6 +408,81 @@ async def test_a_failed_condition_shows_the_item_that_failed_it(
     assert failure.value.response["Item"] == an_item(1)
 
 
+def a_transfer(table: str, source: str, target: str) -> list[dict[str, Any]]:
+    """One from a counter that has some left, to another that is new."""
+    return [
+        {
+            "Update": {
+                "TableName": table,
+                "Key": {"id": {"S": source}},
+                "UpdateExpression": "ADD taken :less",
+                "ConditionExpression": "taken >= :one",
+                "ExpressionAttributeValues": {":less": {"N": "-1"}, ":one": {"N": "1"}},
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            }
+        },
+        {
+            "Put": {
+                "TableName": table,
+                "Item": {"id": {"S": target}, "taken": {"N": "1"}},
+                "ConditionExpression": "attribute_not_exists(id)",
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            }
+        },
+    ]
+
+
+async def test_a_transaction_happens_as_a_whole_or_not_at_all(stores: Stores) -> None:
+    dynamodb, table = stores.dynamodb, stores.table
+    await dynamodb.put_item(TableName=table, Item={"id": {"S": "from"}, "taken": {"N": "1"}})
+    await dynamodb.transact_write_items(TransactItems=a_transfer(table, "from", "to"))
+    with pytest.raises(ClientError) as failure:
+        await dynamodb.transact_write_items(TransactItems=a_transfer(table, "from", "to"))
+    reasons = failure.value.response["CancellationReasons"]
+    assert failure.value.response["Error"]["Code"] == "TransactionCanceledException"
+    assert [reason["Code"] for reason in reasons] == ["ConditionalCheckFailed"] * 2
+    assert [reason["Item"]["taken"] for reason in reasons] == [{"N": "0"}, {"N": "1"}]
+    with pytest.raises(ClientError) as failure:
+        await dynamodb.transact_write_items(TransactItems=a_transfer(table, "from", "new"))
+    reasons = failure.value.response["CancellationReasons"]
+    assert [reason["Code"] for reason in reasons] == ["ConditionalCheckFailed", "None"]
+    answer = await dynamodb.get_item(TableName=table, Key={"id": {"S": "new"}})
+    assert "Item" not in answer
+
+
+async def test_a_transaction_that_fails_half_way_is_undone(stores: Stores) -> None:
+    dynamodb, table = stores.dynamodb, stores.table
+    await put_all(dynamodb, table, [an_item(number, at=f"{number}") for number in (1, 2)])
+    bad = {
+        "Update": {
+            "TableName": table,
+            "Key": {"id": {"S": "000002"}},
+            # A number cannot be added to a text, which shows only when it is tried.
+            "UpdateExpression": "ADD #at :one",
+            "ExpressionAttributeNames": {"#at": "at"},
+            "ExpressionAttributeValues": {":one": {"N": "1"}},
+        }
+    }
+    first = {"Delete": {"TableName": table, "Key": {"id": {"S": "000001"}}}}
+    new = {"Put": {"TableName": table, "Item": an_item(3, at="3")}}
+    assert await outcome(dynamodb.transact_write_items(TransactItems=[first, new, bad])) != "done"
+    answer = await dynamodb.scan(TableName=table)
+    assert sorted(item["id"]["S"] for item in answer["Items"]) == ["000001", "000002"]
+    found = await dynamodb.query(
+        TableName=table,
+        IndexName="by-shard",
+        KeyConditionExpression="shard = :shard",
+        ExpressionAttributeValues={":shard": {"N": "0"}},
+    )
+    assert [item["id"]["S"] for item in found["Items"]] == ["000001", "000002"]
+
+
+async def test_a_transaction_on_a_table_that_is_not_there_is_refused(stores: Stores) -> None:
+    transfer = a_transfer("nowhere", "from", "to")
+    refusal = await outcome(stores.dynamodb.transact_write_items(TransactItems=transfer))
+    assert refusal == "ResourceNotFoundException"
+
+
 async def test_every_kind_of_attribute_comes_back_as_it_was_put(stores: Stores) -> None:
     item = an_item(1) | {
         "map": {"M": {"list": {"L": [{"N": "1.5"}, {"NULL": True}, {"L": []}, {"M": {}}]}}},

@@ -26,11 +26,9 @@ from service.deployment.package import (
     target_for,
 )
 from service.embedded import embedded_backend
-from service.provisioning import provision_stores
 from service.settings import Settings
-from service.storage.clients import open_clients
 from tests.support.real_images import real_image
-from tests.support.stores import held_open, random_settings
+from tests.support.stores import held_open, provision, random_settings
 
 MOST_BYTES = 10_000_000
 ELF_MACHINES = {"arm64": 183, "x86_64": 62}
@@ -102,8 +100,12 @@ def test_it_holds_nothing_that_lambda_has_no_use_for(package: Package) -> None:
         "__main__",
     ):
         assert not [name for name in found if name.startswith(f"service/{ours}")], ours
-    models = {name.split("/")[2] for name in found if name.startswith("botocore/data/")}
-    assert {model for model in models if not model.endswith(".json")} == {"s3", "dynamodb"}
+    data = {name for name in found if name.startswith("botocore/data/")}
+    assert {Path(name).name for name in data} == {
+        *("endpoints.json", "partitions.json", "sdk-default-configuration.json"),
+        "endpoint-rule-set-1.json.gz",
+    }
+    assert {name.split("/")[2] for name in data if name.endswith(".gz")} == {"s3", "dynamodb"}
 
 
 def test_our_part_is_what_the_entry_points_reach() -> None:
@@ -148,7 +150,7 @@ def test_a_package_without_bytecode_is_announced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.deployment.package.find_interpreter", lambda version: None)
-    for step in ("install_wheels", "reduce_models"):  # other people's part: slow, no matter here
+    for step in ("install_wheels", "reduce_endpoints"):  # other people's part: slow, no matter here
         monkeypatch.setattr(f"service.deployment.package.{step}", lambda *arguments: None)
     output = tmp_path / "ours-alone.zip"
     result = CliRunner().invoke(main, ["package", "--output", str(output)])
@@ -218,7 +220,8 @@ elsewhere = sorted({
 })
 print(json.dumps({
     "seen": seen, "listed": [each["image_id"] for each in listed["images"]] == [form["image_id"]],
-    "same": downloaded == image, "documents": documents, "elsewhere": elsewhere,
+    "sdk": "aiobotocore.session" in sys.modules, "same": downloaded == image,
+    "documents": documents, "elsewhere": elsewhere,
 }))
 """
 
@@ -226,8 +229,7 @@ print(json.dumps({
 async def test_each_entry_point_answers_with_the_package_alone(
     folder: Path, stores: Settings
 ) -> None:
-    async with open_clients(stores) as clients:
-        await provision_stores(clients, stores)
+    await provision(stores)
     report = run_alone(folder, stores, WORKFLOW, real_image("image/png").body.hex())
     assert report["seen"] == [
         ["upload_presigned_url", 200],
@@ -241,6 +243,19 @@ async def test_each_entry_point_answers_with_the_package_alone(
     assert report["same"]
     assert all(report["documents"].values())
     assert report["documents"]["/docs/swagger-ui-bundle.js"] > 1_000_000
+    assert not report["sdk"]
+    assert report["elsewhere"] == []
+
+
+async def test_where_the_environment_does_not_say_all_the_sdk_is_there_to_be_asked(
+    folder: Path, stores: Settings
+) -> None:
+    await provision(stores)
+    # What decides is that Lambda sets no such variable; what it says is no matter.
+    odd = "import os, sys\nos.environ['AWS_MAX_ATTEMPTS'] = '3'\n"
+    report = run_alone(folder, stores, odd + WORKFLOW, real_image("image/png").body.hex())
+    assert {status for _, status in report["seen"]} == {200}
+    assert report["sdk"]
     assert report["elsewhere"] == []
 
 

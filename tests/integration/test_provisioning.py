@@ -260,6 +260,34 @@ async def test_protection_that_is_not_wanted_is_neither_made_nor_removed(stores:
     assert (await stores.table())["DeletionProtectionEnabled"] is True
 
 
+async def expiry_of(stores: Stores) -> Any:
+    answer = await stores.dynamodb.describe_time_to_live(TableName=stores.wanted.tables[0].name)
+    return answer["TimeToLiveDescription"]
+
+
+async def test_expiry_is_turned_on_once_and_never_off(stores: Stores) -> None:
+    table, *others = stores.wanted.tables
+    assert table.expiry_attribute is None
+    expiring = replace(stores.wanted, tables=(replace(table, expiry_attribute="gone_at"), *others))
+    await stores.provision()
+    assert await stores.provision(expiring) == {"updated expiry by gone_at"}
+    assert (await expiry_of(stores))["AttributeName"] == "gone_at"
+    assert await stores.provision(expiring) == set()
+    assert await stores.provision() == set()
+    assert (await expiry_of(stores))["TimeToLiveStatus"] == "ENABLED"
+
+
+async def test_another_expiry_is_a_conflict(stores: Stores) -> None:
+    table, *others = stores.wanted.tables
+
+    def expiring(by: str) -> StoreDefinitions:
+        return replace(stores.wanted, tables=(replace(table, expiry_attribute=by), *others))
+
+    await stores.provision(expiring("gone_at"))
+    with pytest.raises(ProvisioningConflict, match="items expire by gone_at, not by other"):
+        await stores.provision(expiring("other"))
+
+
 async def test_another_key_is_a_conflict(stores: Stores) -> None:
     await stores.create_table(
         AttributeDefinitions=attributes(id="S"),
@@ -411,11 +439,15 @@ async def test_a_setting_that_the_endpoint_does_not_know_is_reported(endpoint: s
     def answer(request: web.Request) -> web.Response | None:
         if sets(request, "cors"):
             return s3_error(501, "NotImplemented")
-        if calls(request, "UpdateContinuousBackups"):
+        if calls(request, "UpdateContinuousBackups") or calls(request, "DescribeTimeToLive"):
             return dynamodb_error("UnknownOperationException")
         return None
 
-    unsupported = {"unsupported CORS", "unsupported point-in-time recovery"}
+    unsupported = {
+        "unsupported CORS",
+        "unsupported point-in-time recovery",
+        "unsupported expiry by expires_at",
+    }
     async with in_front_of(endpoint, answer) as stores:
         assert await stores.provision() == {"created bucket", "created table"} | unsupported
         assert await stores.provision() == unsupported

@@ -15,7 +15,8 @@ from service.auth.callers import Authenticator
 from service.cursor import CursorSealer
 from service.endpoints import Call, Endpoint, Reply
 from service.exchange import ApiRequest, ApiResponse
-from service.model import Image, UploadForm
+from service.limits import Limits
+from service.model import Image, StorageQuota, UploadForm, Usage
 from service.operations.desk import Desk
 from service.operations.uploading import CompleteUpload, RequestUpload, request_upload
 from service.pipeline import Pipeline
@@ -135,6 +136,8 @@ def an_error(kind: type[errors.MontError]) -> errors.MontError:
         errors.MethodRefused: (("GET", "OPTIONS"),),
         errors.DeletionPending: (an_image(status="deleting"),),
         errors.Throttled: (1.2,),
+        errors.QuotaExceeded: (43_200.0,),
+        errors.StorageQuotaExceeded: (7, Usage(4, 1), StorageQuota(10, 5)),
         errors.Unauthenticated: ('ApiKey realm="mont"', "unknown key"),
         errors.StoreUnavailable: ("S3", "connection to 10.1.2.3 refused"),
     }
@@ -181,6 +184,7 @@ def an_api(
     *extra: Endpoint,
     identity: Authenticator | None = None,
     bucket: TokenBucket | None = None,
+    limits: Limits | None = None,
     observers: Sequence[Observer] = (),
     **settings: Any,
 ) -> Api:
@@ -192,7 +196,7 @@ def an_api(
             world.objects,
             world.records,
             identity=identity,
-            bucket=bucket,
+            limits=limits or Limits(bucket),
             observers=observers,
             extra=extra,
         )

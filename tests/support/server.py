@@ -10,6 +10,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import IO
 
 _SECONDS = 60
 
@@ -46,9 +47,11 @@ def clean_environment(**changes: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def running_server(
-    *arguments: str, environment: Mapping[str, str] | None = None
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    log: IO[bytes] | int = asyncio.subprocess.DEVNULL,
 ) -> AsyncIterator[Server]:
-    """`mont serve` in a session of its own, until the block is left."""
+    """`mont serve` in a session of its own, until the block is left. Its log goes to `log`."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -57,7 +60,7 @@ async def running_server(
         *arguments,
         env=clean_environment(**(environment or {})),
         stdout=PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
+        stderr=log,
         start_new_session=True,
     )
     try:

@@ -26,8 +26,8 @@ import pytest
 
 from service.provisioning import provision_stores
 from service.settings import Settings
-from service.storage.clients import Clients, open_clients
-from service.storage.dynamodb import DynamoDBImageRecords, Names
+from service.storage.clients import Clients, open_admin_clients, open_clients
+from service.storage.dynamodb import DynamoDBImageRecords, names_of
 from service.storage.tables import provision_table
 from service.storage.template import load_template, template_path
 
@@ -52,6 +52,8 @@ def random_settings(endpoint: str) -> Settings:
         s3_bucket_name=f"images-{name}",
         dynamodb_table_name=f"Images-{name}",
         api_keys_table_name=f"Keys-{name}",
+        usage_table_name=f"Usage-{name}",
+        events_table_name=f"Events-{name}",
         throttle_rate_limit=1_000_000,
         throttle_burst_limit=1_000_000,
     )
@@ -126,9 +128,15 @@ async def _end_all_others() -> None:
 @asynccontextmanager
 async def provisioned(settings: Settings) -> AsyncIterator[Clients]:
     """Clients for the settings' bucket and table, made as `mont provision` makes them."""
+    await provision(settings)
     async with open_clients(settings) as clients:
-        await provision_stores(clients, settings)
         yield clients
+
+
+async def provision(settings: Settings) -> None:
+    """Make the settings' bucket and tables."""
+    async with open_admin_clients(settings) as clients:
+        await provision_stores(clients, settings)
 
 
 @asynccontextmanager
@@ -138,19 +146,22 @@ async def provisioned_table(settings: Settings) -> AsyncIterator[DynamoDBImageRe
         "TableName": settings.dynamodb_table_name,
         "UserIndexName": settings.dynamodb_gsi_name,
         "ApiKeysTableName": settings.api_keys_table_name,
+        "UsageTableName": settings.usage_table_name,
+        "EventsTableName": settings.events_table_name,
         # Younger than DynamoDB Local's last release in a package.
         "DeletionProtection": "false",
         "PointInTimeRecovery": "false",
     }
-    async with open_clients(settings) as clients:
+    async with open_admin_clients(settings) as clients:
         for table in load_template(template_path(), names).tables:
             await provision_table(clients.dynamodb, table)
+    async with open_clients(settings) as clients:
         yield records_of(clients, settings)
 
 
 def records_of(clients: Clients, settings: Settings) -> DynamoDBImageRecords:
     """The records in the settings' table."""
-    names = Names(settings.dynamodb_table_name, settings.dynamodb_gsi_name)
+    names = names_of(settings)
     return DynamoDBImageRecords(clients.dynamodb, names)
 
 

@@ -21,12 +21,15 @@ from samtranslator.yaml_helper import yaml_parse
 
 from lambda_bridge.events import completed, to_request
 from lambda_bridge.functions import FUNCTIONS
+from lambda_bridge.sweep import DEFAULT_DAYS
 from service.documents import document_endpoints
 from service.endpoints import ENDPOINTS, Endpoint
 from service.exchange import PROBLEM_JSON
 from service.problems import KINDS, TYPE_PREFIX, UNEXPECTED
 from service.settings import Settings, load_settings
-from service.storage.dynamodb import TIMELINE_INDEX
+from service.storage.dynamodb import DELETING_INDEX
+from service.storage.lists import TIMELINE_INDEX
+from service.storage.sweep_notes import NOTE
 from service.storage.template import template_path
 from tests.support.makers import RULES
 
@@ -154,9 +157,9 @@ def test_it_passes_cloudformations_linter_before_and_after_its_transform(tmp_pat
     assert (run.returncode, run.stdout) == (0, ""), run.stdout + run.stderr
 
 
-def test_it_fits_into_one_request_to_cloudformation() -> None:
-    # A longer one could only be deployed by way of a bucket.
-    assert len(SHIPPED.encode()) <= 51_200
+def test_it_fits_into_a_bucket_for_cloudformation() -> None:
+    # Longer than a request takes, it is deployed by way of a bucket; and this is the end of that.
+    assert 51_200 < len(SHIPPED.encode()) <= 1_000_000
 
 
 def test_it_goes_by_the_names_of_the_stores_template() -> None:
@@ -179,18 +182,22 @@ def test_its_outputs_tell_where_the_api_is(deployed: Deployed) -> None:
 # The functions are those of the package.
 
 
+SWEEP = "sweep_images"
+ALL_FUNCTIONS = (*FUNCTIONS, SWEEP)
+
+
 def test_there_is_a_function_for_each_entry_point_and_no_other(deployed: Deployed) -> None:
-    assert deployed.functions().keys() == FUNCTIONS.keys()
+    assert deployed.functions().keys() == set(ALL_FUNCTIONS)
 
 
 def test_a_prefix_goes_before_every_name() -> None:
     functions = Deployed(FunctionPrefix="second-").functions()
-    assert functions.keys() == {f"second-{name}" for name in FUNCTIONS}
+    assert functions.keys() == {f"second-{name}" for name in ALL_FUNCTIONS}
 
 
 def test_every_handler_can_be_imported_and_called(deployed: Deployed) -> None:
     handlers = [function["Handler"] for function in deployed.functions().values()]
-    assert set(handlers) == {f"lambda_bridge.handler.{name}" for name in FUNCTIONS}
+    assert set(handlers) == {f"lambda_bridge.handler.{name}" for name in ALL_FUNCTIONS}
     # In a process of its own: the import makes whoever does it a Lambda container.
     script = (
         "import sys; from pkgutil import resolve_name; "
@@ -202,7 +209,7 @@ def test_every_handler_can_be_imported_and_called(deployed: Deployed) -> None:
     assert run.returncode == 0, run.stderr
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", ALL_FUNCTIONS)
 def test_a_function_runs_as_asked(name: str) -> None:
     function = Deployed(Architecture="x86_64", MemorySize="512").functions()[name]
     assert function["Runtime"] == "python3.13"
@@ -215,8 +222,9 @@ def test_a_function_runs_as_asked(name: str) -> None:
 def test_a_function_outlives_the_services_own_time_limit_but_not_the_gateways(
     deployed: Deployed,
 ) -> None:
-    for function in deployed.functions().values():
-        assert Settings().request_time_limit < function["Timeout"] < 29
+    functions = deployed.functions()
+    for name in FUNCTIONS:
+        assert Settings().request_time_limit < functions[name]["Timeout"] < 29
 
 
 def test_a_function_logs_to_a_group_of_its_own_that_forgets(deployed: Deployed) -> None:
@@ -254,7 +262,7 @@ def environment(name: str, **parameters: str) -> dict[str, str]:
     return variables
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", ALL_FUNCTIONS)
 def test_every_variable_is_a_setting(name: str) -> None:
     settings = {each.metadata["name"] for each in fields(Settings)}
     everything = environment(
@@ -276,6 +284,10 @@ def test_every_parameter_of_the_service_reaches_it() -> None:
         "UserIndexName": "MyIndex",
         "AuthMode": "jwt",
         "ApiKeysTableName": "MyKeys",
+        "UsageTableName": "MyUsage",
+        "DailyQuota": "500",
+        "StorageQuotaBytes": "1000000",
+        "StorageQuotaImages": "100",
         "JwtJwks": "https://issuer.example/jwks",
         "JwtIssuer": "https://issuer.example",
         "JwtAudience": "images",
@@ -284,6 +296,9 @@ def test_every_parameter_of_the_service_reaches_it() -> None:
         "LogLevel": "DEBUG",
         "CorsAllowOrigins": "https://a.example,https://b.example",
         "CursorSecret": "sealed",
+        "ImgproxyUrl": "https://img.example",
+        "ImgproxyKey": "aa",
+        "ImgproxySalt": "bb",
         "AllowedContentTypes": "image/png",
         "MaxFileSize": "1000",
         "DefaultPageSize": "10",
@@ -299,6 +314,10 @@ def test_every_parameter_of_the_service_reaches_it() -> None:
         dynamodb_gsi_name="MyIndex",
         auth_mode="jwt",
         api_keys_table_name="MyKeys",
+        usage_table_name="MyUsage",
+        daily_quota=500,
+        storage_quota_bytes=1_000_000,
+        storage_quota_images=100,
         jwt_jwks="https://issuer.example/jwks",
         jwt_issuer="https://issuer.example",
         jwt_audience="images",
@@ -307,6 +326,9 @@ def test_every_parameter_of_the_service_reaches_it() -> None:
         log_level="DEBUG",
         cors_allow_origins=("https://a.example", "https://b.example"),
         cursor_secret="sealed",
+        imgproxy_url="https://img.example",
+        imgproxy_key="aa",
+        imgproxy_salt="bb",
         allowed_content_types=("image/png",),
         max_file_size=1000,
         default_page_size=10,
@@ -328,6 +350,13 @@ def test_the_cursor_secret_is_only_where_cursors_are_sealed_and_is_never_shown()
     holders = {name for name in FUNCTIONS if "CURSOR_SECRET" in environment(name)}
     assert holders == {"list_images", "image_api"}
     assert translated()["Parameters"]["CursorSecret"]["NoEcho"] is True
+
+
+def test_what_signs_thumbnails_is_only_where_images_are_shown_and_is_never_shown() -> None:
+    for variable, parameter in (("IMGPROXY_KEY", "ImgproxyKey"), ("IMGPROXY_SALT", "ImgproxySalt")):
+        holders = {name for name in FUNCTIONS if variable in environment(name)}
+        assert holders == {"list_images", "image_api"}
+        assert translated()["Parameters"][parameter]["NoEcho"] is True
 
 
 # Every request has a route, and each core call goes to its own function.
@@ -461,8 +490,11 @@ def test_every_call_but_a_preflight_needs_a_key_where_keys_are_required() -> Non
 
 def test_the_gateway_may_call_each_function_for_its_own_route_only(deployed: Deployed) -> None:
     api = "arn:aws:execute-api:eu-central-1:123456789012:<Api>/dev"
-    permissions = deployed.of_type("AWS::Lambda::Permission").values()
-    assert {each["Principal"] for each in permissions} == {"apigateway.amazonaws.com"}
+    permissions = [
+        each
+        for each in deployed.of_type("AWS::Lambda::Permission").values()
+        if each["Principal"] == "apigateway.amazonaws.com"
+    ]
     assert {each["FunctionName"]: each["SourceArn"] for each in permissions} == {
         "<UploadPresignedUrlLive>": f"{api}/POST/images/upload-url",
         "<CompleteUploadLive>": f"{api}/POST/images/complete",
@@ -473,11 +505,48 @@ def test_the_gateway_may_call_each_function_for_its_own_route_only(deployed: Dep
     }
 
 
+# The sweep runs on a schedule.
+
+
+def test_a_schedule_alone_calls_the_sweep(deployed: Deployed) -> None:
+    (rule_id,) = deployed.of_type("AWS::Events::Rule")
+    called = {
+        each["FunctionName"]: (each["Principal"], each["SourceArn"])
+        for each in deployed.of_type("AWS::Lambda::Permission").values()
+        if each["Principal"] != "apigateway.amazonaws.com"
+    }
+    function = f"<{deployed.functions()[SWEEP]['Id']}>"
+    assert called == {function: ("events.amazonaws.com", f"<{rule_id}.Arn>")}
+    assert "Sweep" not in json.dumps(deployed.body())
+
+
+def test_the_schedule_is_as_asked(deployed: Deployed) -> None:
+    rule = deployed.only("AWS::Events::Rule")
+    assert (rule["ScheduleExpression"], rule["State"]) == ("rate(1 day)", "ENABLED")
+    (target,) = rule["Targets"]
+    assert target["Arn"] == f"<{deployed.functions()[SWEEP]['Id']}.Arn>"
+    assert json.loads(target["Input"]) == {"full_every_days": DEFAULT_DAYS}
+    other = Deployed(
+        SweepSchedule="cron(0 3 * * ? *)", SweepState="DISABLED", SweepFullEveryDays="1"
+    ).only("AWS::Events::Rule")
+    assert (other["ScheduleExpression"], other["State"]) == ("cron(0 3 * * ? *)", "DISABLED")
+    assert json.loads(other["Targets"][0]["Input"]) == {"full_every_days": 1}
+
+
+def test_the_sweep_has_minutes_and_is_never_kept_warm() -> None:
+    warm = Deployed(ProvisionedConcurrency="3")
+    function = warm.functions()[SWEEP]
+    assert 60 < function["Timeout"] <= 900
+    aliases = warm.of_type("AWS::Lambda::Alias").values()
+    assert f"<{function['Id']}>" not in {each["FunctionName"] for each in aliases}
+
+
 # Least privilege: exact actions on exact resources.
 
 BUCKET = "arn:aws:s3:::mont-images"
 STAGED, FINAL = f"{BUCKET}/uploads/*", f"{BUCKET}/images/*"
 TABLE = "arn:aws:dynamodb:eu-central-1:123456789012:table/ImageMetadata"
+USAGE = "arn:aws:dynamodb:eu-central-1:123456789012:table/MontUsage"
 LISTS = (f"{TABLE}/index/UserIdTimestampIndex", f"{TABLE}/index/{TIMELINE_INDEX}")
 
 MAY: dict[str, set[tuple[str, str]]] = {
@@ -492,6 +561,8 @@ MAY: dict[str, set[tuple[str, str]]] = {
         ("dynamodb:PutItem", TABLE),
         ("dynamodb:UpdateItem", TABLE),
         ("dynamodb:DeleteItem", TABLE),
+        ("dynamodb:GetItem", USAGE),
+        ("dynamodb:UpdateItem", USAGE),
     },
     "list_images": {("dynamodb:Query", index) for index in LISTS},
     "get_image_presigned_url": {("dynamodb:GetItem", TABLE), ("s3:GetObject", FINAL)},
@@ -499,6 +570,7 @@ MAY: dict[str, set[tuple[str, str]]] = {
         ("dynamodb:GetItem", TABLE),
         ("dynamodb:UpdateItem", TABLE),
         ("dynamodb:DeleteItem", TABLE),
+        ("dynamodb:UpdateItem", USAGE),
         ("s3:DeleteObject", FINAL),
         ("s3:DeleteObject", STAGED),
     },
@@ -508,16 +580,37 @@ MAY: dict[str, set[tuple[str, str]]] = {
         ("dynamodb:UpdateItem", TABLE),
         ("dynamodb:DeleteItem", TABLE),
         ("dynamodb:DescribeTable", TABLE),
+        ("dynamodb:UpdateItem", USAGE),
         *(("dynamodb:Query", index) for index in LISTS),
         ("s3:GetObject", FINAL),
         ("s3:DeleteObject", FINAL),
         ("s3:DeleteObject", STAGED),
         ("s3:ListBucket", BUCKET),
     },
+    SWEEP: {
+        ("dynamodb:Query", f"{TABLE}/index/{DELETING_INDEX}"),
+        ("dynamodb:Scan", TABLE),
+        ("dynamodb:GetItem", TABLE),
+        ("dynamodb:BatchGetItem", TABLE),
+        ("dynamodb:PutItem", TABLE),
+        ("dynamodb:UpdateItem", TABLE),
+        ("dynamodb:DeleteItem", TABLE),
+        ("dynamodb:UpdateItem", USAGE),
+        ("s3:ListBucket", BUCKET),
+        ("s3:GetObject", STAGED),
+        ("s3:GetObject", FINAL),
+        ("s3:PutObject", FINAL),
+        ("s3:DeleteObject", STAGED),
+        ("s3:DeleteObject", FINAL),
+        ("dynamodb:GetItem", USAGE),
+        ("dynamodb:PutItem", USAGE),
+    },
 }
 KEYS = {
     ("dynamodb:GetItem", "arn:aws:dynamodb:eu-central-1:123456789012:table/MontApiKeys"),
 }
+COUNTS = {("dynamodb:UpdateItem", USAGE)}
+"""Of requests. Of what users store, some functions have the same."""
 TRACES = {("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*")}
 
 
@@ -536,7 +629,7 @@ def statements(deployed: Deployed, function: str) -> list[dict[str, Any]]:
     role = role_of(deployed, function)
     shared = [
         deployed.resources[reference.strip("<>")]["Properties"]
-        for reference in role["ManagedPolicyArns"]
+        for reference in role.get("ManagedPolicyArns", ())
     ]
     return [
         statement
@@ -556,22 +649,29 @@ def granted(deployed: Deployed, function: str) -> set[tuple[str, str]]:
 
 def test_each_function_has_a_role_of_its_own_that_only_lambda_can_take(deployed: Deployed) -> None:
     roles = {function["Role"] for function in deployed.functions().values()}
-    assert len(roles) == len(FUNCTIONS)
-    for name in FUNCTIONS:
+    assert len(roles) == len(ALL_FUNCTIONS)
+    for name in ALL_FUNCTIONS:
         (trust,) = role_of(deployed, name)["AssumeRolePolicyDocument"]["Statement"]
         assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", ALL_FUNCTIONS)
 def test_a_function_may_do_what_its_endpoints_do_and_nothing_else(
     deployed: Deployed, name: str
 ) -> None:
     group = deployed.functions()[name]["LoggingConfig"]["LogGroup"].strip("<>")
     logs = {(f"logs:{verb}", f"<{group}.Arn>") for verb in ("CreateLogStream", "PutLogEvents")}
-    assert granted(deployed, name) == MAY[name] | logs | TRACES | KEYS
+    keys = set() if name == SWEEP else KEYS | COUNTS
+    assert granted(deployed, name) == MAY[name] | logs | TRACES | keys
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("mode", ["claimed", "jwt"])
+@pytest.mark.parametrize("name", ALL_FUNCTIONS)
+def test_no_function_reads_keys_where_callers_show_none(name: str, mode: str) -> None:
+    assert not KEYS & granted(Deployed(AuthMode=mode), name)
+
+
+@pytest.mark.parametrize("name", ALL_FUNCTIONS)
 def test_nothing_is_granted_by_wildcard_but_traces(deployed: Deployed, name: str) -> None:
     for action, resource in granted(deployed, name):
         assert "*" not in action
@@ -591,12 +691,68 @@ def test_a_completer_may_list_no_more_than_it_may_read(deployed: Deployed) -> No
     assert listing["Condition"] == {"StringLikeIfExists": {"s3:prefix": ["uploads/*", "images/*"]}}
 
 
+def test_a_sweep_may_list_no_more_than_it_may_read(deployed: Deployed) -> None:
+    (listing,) = (each for each in statements(deployed, SWEEP) if each["Action"] == "s3:ListBucket")
+    assert listing["Condition"] == {"StringLikeIfExists": {"s3:prefix": ["uploads/*", "images/*"]}}
+
+
+ROOM = {
+    "upload_presigned_url": {("dynamodb:GetItem", USAGE)},
+    "image_api": {("dynamodb:DescribeTable", USAGE)},
+}
+"""What only a quota of room asks for."""
+
+
+@pytest.mark.parametrize("quota", ["StorageQuotaBytes", "StorageQuotaImages"])
+def test_a_quota_of_room_asks_for_no_more_than_it_needs(deployed: Deployed, quota: str) -> None:
+    limited = Deployed(**{quota: "1"})
+    for name in ALL_FUNCTIONS:
+        assert granted(limited, name) - granted(deployed, name) == ROOM.get(name, set())
+
+
+COUNTED = {"complete_upload", "delete_image", "image_api", SWEEP}
+"""Functions that change what a user stores."""
+
+
+@pytest.mark.parametrize("name", ALL_FUNCTIONS)
+@pytest.mark.parametrize("mode", ["api_key", "claimed"])
+def test_a_function_reaches_the_counters_of_its_own_kind_only(name: str, mode: str) -> None:
+    """Items of one table: what tells them apart is how their keys begin."""
+    deployed = Deployed(AuthMode=mode, StorageQuotaBytes="1")
+    kinds = set()
+    for each in statements(deployed, name):
+        if USAGE in as_list(each["Resource"]) and each["Action"] != "dynamodb:DescribeTable":
+            (kind,) = each["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+            kinds.add((kind, *as_list(each["Action"])))
+    storage = {
+        "upload_presigned_url": {("storage#*", "dynamodb:GetItem")},
+        "complete_upload": {("storage#*", "dynamodb:GetItem", "dynamodb:UpdateItem")},
+    }
+    expected = storage.get(name, set())
+    if name in COUNTED - storage.keys():
+        expected = {("storage#*", "dynamodb:UpdateItem")}
+    if mode == "api_key" and name != SWEEP:
+        expected = expected | {("requests#*", "dynamodb:UpdateItem")}
+    if name == SWEEP:
+        expected = expected | {("sweep#*", "dynamodb:GetItem", "dynamodb:PutItem")}
+    assert kinds == expected
+
+
+def test_the_sweep_notes_its_place_where_it_may() -> None:
+    assert NOTE.startswith("sweep#")
+
+
 def test_permissions_follow_the_names_of_the_stores() -> None:
     renamed = Deployed(
-        BucketName="elsewhere", TableName="Other", UserIndexName="ByUser", ApiKeysTableName="Keys"
+        BucketName="elsewhere",
+        TableName="Other",
+        UserIndexName="ByUser",
+        ApiKeysTableName="Keys",
+        UsageTableName="Usage",
+        StorageQuotaImages="5",
     )
-    own = re.compile(r"mont-images|ImageMetadata|UserIdTimestampIndex|MontApiKeys")
-    for name in FUNCTIONS:
+    own = re.compile(r"mont-images|ImageMetadata|UserIdTimestampIndex|MontApiKeys|MontUsage")
+    for name in ALL_FUNCTIONS:
         for _, resource in granted(renamed, name):
             assert not own.search(resource)
 
@@ -632,7 +788,6 @@ RESTATED = {"MISSING_AUTHENTICATION_TOKEN": 405, "INTEGRATION_FAILURE": 503}
 """Where another status says better what happened."""
 
 GATEWAYS_OWN = {
-    "quota-exceeded": "Quota exceeded",
     "invalid-api-key": "Invalid API key",
     "access-denied": "Access denied",
     "service-unavailable": "Service unavailable",

@@ -22,8 +22,10 @@ from service.openapi import build_document
 from service.provisioning import data_parameters
 from service.settings import AuthMode, Settings
 from service.storage.definitions import KeySchema, TableDefinition
-from service.storage.dynamodb import DELETING_INDEX, TIMELINE_INDEX
+from service.storage.dynamodb import DELETING_INDEX
 from service.storage.items import to_item
+from service.storage.lists import TIMELINE_INDEX
+from service.storage.outbox import DUE_INDEX
 from service.storage.template import load_template, template_path
 from tests.support.makers import RULES, an_image
 
@@ -136,7 +138,16 @@ def name_of(path: Path) -> str:
 
 
 IMPORTERS = {
-    "aiohttp": ("web.py", "serve.py", "storage/clients.py", "auth/jwks.py"),
+    "aiohttp": (
+        "client/",
+        "doctor/",
+        "web/",
+        "serve.py",
+        "events/sending.py",
+        "storage/clients.py",
+        "storage/transport.py",
+        "auth/jwks.py",
+    ),
     "joserfc": ("auth/jwks.py", "auth/jwt.py"),
     "botocore": ("storage/", "deployment/"),
     "aiobotocore": ("storage/", "deployment/"),
@@ -198,7 +209,7 @@ def test_the_lambda_door_carries_nothing_of_the_other_door(path: Path) -> None:
 
 
 def the_table(settings: Settings) -> TableDefinition:
-    images, _ = load_template(template_path(), data_parameters(settings)).tables
+    images, *_ = load_template(template_path(), data_parameters(settings)).tables
     return images
 
 
@@ -210,6 +221,8 @@ def the_table(settings: Settings) -> TableDefinition:
             dynamodb_table_name="Other",
             dynamodb_gsi_name="OtherIndex",
             api_keys_table_name="OtherKeys",
+            usage_table_name="OtherUsage",
+            events_table_name="OtherEvents",
         ),
     ],
     ids=["defaults", "renamed"],
@@ -222,8 +235,13 @@ def test_the_templates_table_and_indexes_are_those_of_the_code(settings: Setting
         TIMELINE_INDEX: KeySchema("timeline_shard", "upload_timestamp"),
         DELETING_INDEX: KeySchema("deleting_shard", "deleting_since"),
     }
-    _, keys = load_template(template_path(), data_parameters(settings)).tables
+    _, keys, usage, events = load_template(template_path(), data_parameters(settings)).tables
     assert (keys.name, keys.key) == (settings.api_keys_table_name, KeySchema("key_hash"))
+    assert (usage.name, usage.key) == (settings.usage_table_name, KeySchema("counter"))
+    assert (events.name, events.key) == (settings.events_table_name, KeySchema("event_id"))
+    assert {index.name: index.key for index in events.indexes} == {
+        DUE_INDEX: KeySchema("due_shard", "due_at")
+    }
 
 
 def test_the_templates_defaults_are_the_settings_defaults() -> None:
@@ -245,7 +263,7 @@ def test_a_record_has_every_key_of_the_lists_that_it_is_in() -> None:
 
 def test_every_command_is_what_the_table_says() -> None:
     modules = {path.stem for path in (ROOT / "service" / "commands").glob("*.py")}
-    assert set(COMMANDS) | {"__init__", "common"} == modules
+    assert set(COMMANDS) | {"__init__", "bars", "common", "remote"} == modules
     for name, line in COMMANDS.items():
         command = main.get_command(click.Context(main), name)
         assert command is not None

@@ -13,6 +13,7 @@ from service import errors, problems
 from service.auth.callers import ClaimedIdentity
 from service.endpoints import Call, Reply
 from service.exchange import ApiRequest
+from service.limits import NO_LIMITS
 from service.pipeline import MAX_BODY_BYTES, Pipeline
 from service.ratelimit import TokenBucket
 from service.telemetry import Answered, request_id
@@ -534,7 +535,7 @@ async def test_a_pipeline_without_endpoints_answers_too() -> None:
         RULES,
         [],
         identity=ClaimedIdentity(),
-        bucket=None,
+        limits=NO_LIMITS,
         time_limit=1,
         allowed_origins=(),
     )

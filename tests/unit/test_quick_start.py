@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
-from typing import Any
-
-import pytest
-
-from service.settings import Settings
-from service.storage.clients import open_clients_on_first_use
-
-KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
 
 
 def said_by(code: str, **environment: str) -> list[str]:
@@ -27,14 +18,56 @@ def said_by(code: str, **environment: str) -> list[str]:
     return finished.stdout.split()
 
 
-def test_only_the_function_that_signs_starts_without_the_sdk() -> None:
+def test_only_the_function_that_signs_starts_without_connections() -> None:
     code = (
         "import sys, lambda_bridge.handler;"
-        "print(*(name in sys.modules for name in ('aiohttp', 'aiobotocore.session')))"
+        "print(*(name in sys.modules for name in ('aiohttp', 'aiobotocore.httpsession')))"
     )
     handler = "lambda_bridge.handler."
     assert said_by(code, _HANDLER=handler + "upload_presigned_url") == ["False", "False"]
     assert said_by(code, _HANDLER=handler + "list_images") == ["True", "True"]
+
+
+CALL = """
+import sys
+from types import SimpleNamespace
+from lambda_bridge import handler
+from service.storage import patience
+patience.TRIES = 1
+context = SimpleNamespace(function_name="f", memory_limit_in_mb=1, aws_request_id="r",
+    invoked_function_arn="arn:aws:lambda:eu-west-1:123456789012:function:f")
+def status(entry, **event):
+    return entry(event, context)["statusCode"]
+image = "0b8f7d0e-7e0f-4d7c-9c73-0a0c5b7f0a11"
+print()
+print(
+    status(handler.upload_presigned_url, body={"user_id": "ann", "filename": "a.png",
+        "content_type": "image/png", "file_size": 1}),
+    "aiohttp" in sys.modules,
+    status(handler.get_image_presigned_url, pathParameters={"image_id": image}),
+    "aiohttp" in sys.modules,
+    "botocore.session" in sys.modules,
+)
+"""
+
+
+def test_what_lambda_sets_is_enough_to_sign_and_to_call_without_loading_the_sdk() -> None:
+    environment = {
+        "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_SESSION_TOKEN": "token",
+        "AWS_REGION": "eu-west-1",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",  # where nobody listens
+        "REQUEST_TIME_LIMIT": "1",
+        "LOG_LEVEL": "ERROR",
+        "POWERTOOLS_METRICS_DISABLED": "true",
+    }
+    upload = {**environment, "_HANDLER": "lambda_bridge.handler.upload_presigned_url"}
+    assert said_by(CALL, **upload)[-5:] == ["200", "False", "503", "True", "False"]
+    settled = said_by(CALL, **upload, AWS_USE_FIPS_ENDPOINT="false")[-5:]
+    assert settled == ["200", "True", "503", "True", "True"]
 
 
 def test_no_function_loads_what_only_documents_or_the_server_need() -> None:
@@ -78,47 +111,3 @@ def test_a_default_context_of_aiohttp_trusts_nobody_rather_than_anybody() -> Non
         "print(context.verify_mode.name, context.check_hostname, len(context.get_ca_certs()))"
     )
     assert said_by(code) == ["CERT_REQUIRED", "True", "0"]
-
-
-async def test_a_client_is_opened_once_by_whoever_calls_it_first(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    opened = []
-
-    class Client:
-        async def get_item(self, **keywords: Any) -> object:
-            return keywords
-
-    async def open_one(_: object, service: str, endpoint: str | None) -> Client:
-        opened.append((service, endpoint))
-        await asyncio.sleep(0)  # lets the other callers in
-        return Client()
-
-    monkeypatch.setattr("service.storage.clients._Opener.open", open_one)
-    settings = Settings(aws_endpoint_url="http://127.0.0.1:1")
-    async with open_clients_on_first_use(settings, KEYS) as clients:
-        assert opened == []
-        calls = [clients.dynamodb.get_item(Key=number) for number in range(3)]
-        assert await asyncio.gather(*calls) == [{"Key": 0}, {"Key": 1}, {"Key": 2}]
-        assert await clients.dynamodb.get_item(Key=3) == {"Key": 3}
-    assert opened == [("dynamodb", "http://127.0.0.1:1")]
-
-
-async def test_an_opening_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Client:
-        async def get_item(self) -> str:
-            return "found"
-
-    outcomes: list[Client | None] = [None, Client()]
-
-    async def open_one(*_: object) -> Client:
-        client = outcomes.pop(0)
-        if client is None:
-            raise OSError("no file handles left")
-        return client
-
-    monkeypatch.setattr("service.storage.clients._Opener.open", open_one)
-    async with open_clients_on_first_use(Settings(), KEYS) as clients:
-        with pytest.raises(OSError, match="no file handles"):
-            await clients.dynamodb.get_item()
-        assert await clients.dynamodb.get_item() == "found"

@@ -82,5 +82,14 @@ def test_an_id_is_read_in_either_case_and_percent_encoded(text: str) -> None:
     assert ROUTER.find("GET", f"/images/{text}").image_id == ID
 
 
-def test_a_fixed_path_may_be_percent_encoded_and_goes_before_an_id() -> None:
-    assert ROUTER.find("POST", "/images/%63omplete").endpoint.name == "complete"
+@pytest.mark.parametrize(
+    "path",
+    ["/images/%63omplete", "/images/complet%65", "/images/upload%2Durl", "/%69mages",
+     "/images/%64elete", f"/%69mages/{ID}", f"/images/{ID}/download%2durl", "/live%7A"],
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_what_is_fixed_in_a_path_has_to_be_sent_as_it_is(method: str, path: str) -> None:
+    with pytest.raises(RouteMissing):
+        ROUTER.find(method, path)
+    with pytest.raises(RouteMissing):
+        ROUTER.allowed(path)

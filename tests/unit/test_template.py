@@ -18,7 +18,9 @@ from service.storage.definitions import (
     StoreDefinitions,
     TableDefinition,
 )
-from service.storage.dynamodb import DELETING_INDEX, TIMELINE_INDEX
+from service.storage.dynamodb import DELETING_INDEX
+from service.storage.lists import TIMELINE_INDEX
+from service.storage.outbox import DUE_INDEX
 from service.storage.template import load_template, template_path
 
 SHIPPED = template_path().read_text("utf-8")
@@ -33,13 +35,23 @@ def bucket(**parameters: str) -> BucketDefinition:
 
 
 def table(**parameters: str) -> TableDefinition:
-    images, _ = shipped(**parameters).tables
+    images, *_ = shipped(**parameters).tables
     return images
 
 
 def key_table(**parameters: str) -> TableDefinition:
-    _, keys = shipped(**parameters).tables
+    _, keys, _, _ = shipped(**parameters).tables
     return keys
+
+
+def usage_table(**parameters: str) -> TableDefinition:
+    _, _, usage, _ = shipped(**parameters).tables
+    return usage
+
+
+def event_table(**parameters: str) -> TableDefinition:
+    _, _, _, events = shipped(**parameters).tables
+    return events
 
 
 def edited(old: str, new: str) -> str:
@@ -93,7 +105,7 @@ def test_the_table_has_the_keys_and_indexes_that_the_code_reads() -> None:
 
 
 def test_every_declared_attribute_is_part_of_a_key() -> None:
-    for each in (table(), key_table()):
+    for each in shipped().tables:
         keys = {name for index in each.indexes for name in index.key.attributes}
         assert each.attributes.keys() == keys | set(each.key.attributes)
 
@@ -107,6 +119,38 @@ def test_api_keys_are_found_by_their_hashes_alone() -> None:
         point_in_time_recovery=True,
         deletion_protection=True,
     )
+
+
+def test_counters_are_found_by_name_and_go_when_they_say() -> None:
+    assert usage_table() == TableDefinition(
+        name="MontUsage",
+        key=KeySchema("counter"),
+        attributes={"counter": "S"},
+        indexes=(),
+        point_in_time_recovery=True,
+        deletion_protection=True,
+        expiry_attribute="expires_at",
+    )
+
+
+def test_events_are_found_by_id_and_when_due_and_tell_of_their_changes() -> None:
+    assert event_table() == TableDefinition(
+        name="MontEvents",
+        key=KeySchema("event_id"),
+        attributes={"event_id": "S", "due_shard": "N", "due_at": "S"},
+        indexes=(IndexDefinition(DUE_INDEX, KeySchema("due_shard", "due_at"), "KEYS_ONLY"),),
+        point_in_time_recovery=True,
+        deletion_protection=True,
+        expiry_attribute="expires_at",
+        streamed=True,
+    )
+
+
+def test_expiry_that_is_turned_off_is_none() -> None:
+    off = SHIPPED.replace("Enabled: true", "Enabled: false")
+    (_, _, usage, events) = load_template(off, {}).tables
+    assert usage == replace(usage_table(), expiry_attribute=None)
+    assert events == replace(event_table(), expiry_attribute=None)
 
 
 def test_staged_uploads_expire_and_nothing_else_does() -> None:
@@ -148,7 +192,12 @@ def test_browsers_may_post_and_read_and_see_the_etag() -> None:
 
 def test_parameters_rename_the_stores_and_change_nothing_else() -> None:
     renamed = shipped(
-        BucketName="photos", TableName="Photos", UserIndexName="ByUser", ApiKeysTableName="Keys"
+        BucketName="photos",
+        TableName="Photos",
+        UserIndexName="ByUser",
+        ApiKeysTableName="Keys",
+        UsageTableName="Usage",
+        EventsTableName="Events",
     )
     plain = shipped()
     (of_users, *others) = plain.tables[0].indexes
@@ -157,6 +206,8 @@ def test_parameters_rename_the_stores_and_change_nothing_else() -> None:
             plain.tables[0], name="Photos", indexes=(replace(of_users, name="ByUser"), *others)
         ),
         replace(plain.tables[1], name="Keys"),
+        replace(plain.tables[2], name="Usage"),
+        replace(plain.tables[3], name="Events"),
     )
     assert renamed.bucket.policy is not None
     assert renamed.bucket == replace(plain.bucket, name="photos", policy=renamed.bucket.policy)
@@ -169,7 +220,7 @@ def test_origins_are_separated_by_commas() -> None:
 
 def test_protection_is_a_parameter() -> None:
     off = {"DeletionProtection": "false", "PointInTimeRecovery": "false"}
-    for of in (table, key_table):
+    for of in (table, key_table, usage_table, event_table):
         assert of(**off) == replace(of(), deletion_protection=False, point_in_time_recovery=False)
 
 

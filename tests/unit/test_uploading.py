@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import replace
-from itertools import count
 from typing import Any
 
 import pytest
@@ -29,6 +29,7 @@ from service.operations.uploading import (
     request_upload,
 )
 from service.storage.memory import MemoryImageObjects
+from tests.support.crashing import Crash, every_fate
 from tests.support.interleaving import Check, Paused, Turns, every_order, many_orders
 from tests.support.makers import NOON, World, an_image
 from tests.support.real_images import RealImage, jpeg_behind_profile, real_image, real_images
@@ -140,62 +141,26 @@ async def test_a_deleted_image_does_not_come_back_by_a_late_retry() -> None:
         await complete_upload(world.desk, request)
 
 
-class Crash(Exception):
-    """Stands for the end of the process."""
-
-
-class Crashing:
-    """A store whose process ends before or after one of the calls made, counted over all stores."""
-
-    def __init__(self, store: object, calls: Iterator[int], at: int, *, after: bool) -> None:
-        self._store, self._calls, self._at, self._after = store, calls, at, after
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._store, name)
-
-        async def call(*positional: object, **named: object) -> object:
-            fatal = next(self._calls) == self._at
-            if fatal and not self._after:
-                raise Crash
-            result = await method(*positional, **named)
-            if fatal:
-                raise Crash
-            return result
-
-        return call
-
-
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("replayed", [False, True], ids=["same bytes", "other bytes"])
 async def test_whatever_call_complete_dies_at_the_next_attempt_makes_it_good(
-    after: bool, replayed: bool
+    replayed: bool,
 ) -> None:
     first, second = real_image("image/bmp"), real_image("image/bmp", turned=90)
-    for at in count():
+    async for fate in every_fate(at_least=4):
         world = World()
         request, form = await world.declared(first, tags=("sea",))
         world.objects.put(form, first.body)
-        calls = count()
-        desk = world.desk_on(
-            Crashing(world.objects, calls, at, after=after),  # type: ignore[arg-type]
-            Crashing(world.records, calls, at, after=after),  # type: ignore[arg-type]
-        )
-        died = False
-        try:
-            await complete_upload(desk, request)
-        except Crash:
-            died = True
-            visible = await assert_sound(world, request)
-            assert visible is None or after
-        if died and replayed:
+        with suppress(Crash):
+            await complete_upload(
+                world.desk_on(fate.on(world.objects), fate.on(world.records)), request
+            )
+        await assert_sound(world, request)
+        if fate.died and replayed:
             world.objects.put(form, second.body)
         image = await complete_upload(world.desk, request)
-        assert await assert_sound(world, request) == image
+        assert await assert_sound(world, request) == image, fate
         assert image.tags == ("sea",)
         assert await complete_upload(world.desk, request) == image
-        if not died:
-            assert at > 3
-            return
 
 
 REJECTED = {

@@ -17,8 +17,8 @@ from service import declaration, naming, timestamps
 from service.model import Description, Image
 from service.provisioning import provision_stores
 from service.settings import Settings
-from service.storage.clients import Clients, open_clients
-from service.storage.dynamodb import DynamoDBImageRecords, Names
+from service.storage.clients import Clients, open_admin_clients
+from service.storage.dynamodb import DynamoDBImageRecords, names_of
 from tests.support.gateway import proxy_event
 from tests.support.real_images import real_image
 from tests.support.stores import environment_of, random_settings
@@ -46,7 +46,7 @@ async def prepare(endpoint: str, count: int) -> list[Workload]:
 
 async def _prepared(endpoint: str, count: int, fill: _Fill) -> Workload:
     settings = random_settings(endpoint)
-    async with open_clients(settings) as clients:
+    async with open_admin_clients(settings) as clients:
         await provision_stores(clients, settings)
         events = await fill(_Stores(settings, clients), count)
     function, _ = events[0]
@@ -59,7 +59,7 @@ class _Stores:
     def __init__(self, settings: Settings, clients: Clients) -> None:
         self._bucket = settings.s3_bucket_name
         self._s3 = clients.s3
-        names = Names(settings.dynamodb_table_name, settings.dynamodb_gsi_name)
+        names = names_of(settings)
         self._records = DynamoDBImageRecords(clients.dynamodb, names)
 
     async def stage(self) -> str:
