@@ -241,6 +241,11 @@ class Connection(web.RequestHandler):
         if self.transport is not None and self.refused != "connections":
             self._server.idle[self] = None
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Read on, where reading was paused; aiohttp has it parse anew after every body."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def pause_writing(self) -> None:
         """The client does not take in what is sent: wait, but not for ever."""
         super().pause_writing()

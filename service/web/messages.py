@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
+from typing import TYPE_CHECKING, cast
 
 from aiohttp import web
+from aiohttp.helpers import rfc822_formatted_time
+from aiohttp.http import HttpVersion10, HttpVersion11
 
 from service.errors import BodyTooLarge, BodyTooSlow, MalformedMessage, MontError
 from service.exchange import ApiRequest, ApiResponse
 from service.pipeline import MAX_BODY_BYTES
 
+if TYPE_CHECKING:
+    from aiohttp.abc import AbstractStreamWriter
+    from multidict import CIMultiDict
+
 # A body is at most 64 KB: whoever needs longer than this holds a connection, not an upload. What
 # is left of the request's time has to do for its answer.
 BODY_SECONDS = 5
+
+# To these an answer has no body, and says nothing of its length (RFC 9110, 8.6).
+_BODILESS = frozenset({204, 304})
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
 async def read(request: web.BaseRequest) -> tuple[ApiRequest, MontError | None]:
@@ -21,8 +33,11 @@ async def read(request: web.BaseRequest) -> tuple[ApiRequest, MontError | None]:
     refusal: MontError | None = None
     if request.body_exists:
         try:
-            async with asyncio.timeout(BODY_SECONDS):
-                body = await _body(request)
+            if request.content.is_eof():  # all here already, as it nearly always is
+                body = _waiting_body(request)
+            else:
+                async with asyncio.timeout(BODY_SECONDS):
+                    body = await _body(request)
         except web.HTTPRequestEntityTooLarge:
             refusal = BodyTooLarge()
         except TimeoutError:
@@ -42,6 +57,13 @@ def without_body(request: web.BaseRequest, body: bytes = b"") -> ApiRequest:
         headers=_headers(request),
         body=body,
     )
+
+
+def _waiting_body(request: web.BaseRequest) -> bytes:
+    body = request.content.read_nowait()
+    if len(body) > MAX_BODY_BYTES:
+        raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, len(body))
+    return body
 
 
 async def _body(request: web.BaseRequest) -> bytes:
@@ -67,8 +89,45 @@ def _headers(request: web.BaseRequest) -> dict[str, str]:
     return headers
 
 
-def write(answer: ApiResponse) -> web.Response:
+class Written(web.StreamResponse):
+    """The HTTP answer, written in one piece.
+
+    aiohttp's own makes ready for what never comes here: cookies, compression, chunks.
+    """
+
+    def __init__(self, answer: ApiResponse) -> None:
+        super().__init__(status=answer.status)
+        self._answer = answer
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
+        """Write all of it: this is called once, before `write_eof`."""
+        answer, version = self._answer, request.version
+        headers, body = answer.headers, answer.body
+        if answer.status in _BODILESS:
+            body = b""
+        else:
+            # There already in the answer to HEAD, which has no body either.
+            headers.setdefault("Content-Length", str(len(body)))
+        headers["Date"] = rfc822_formatted_time()
+        # Without a name of ours aiohttp would tell its version and Python's.
+        headers["Server"] = "mont"
+        if self._keep_alive is None:
+            self._keep_alive = request.keep_alive
+        if not self._keep_alive and version == HttpVersion11:
+            headers["Connection"] = "close"
+        elif self._keep_alive and version == HttpVersion10:
+            headers["Connection"] = "keep-alive"
+        line = f"HTTP/{version.major}.{version.minor} {answer.status} {_PHRASES[answer.status]}"
+        writer = request.writer
+        # Only hooks that nobody sets would need more of a mapping.
+        await writer.write_headers(line, cast("CIMultiDict[str]", headers))
+        await writer.write_eof(body)
+        return writer
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing is left to write."""
+
+
+def write(answer: ApiResponse) -> Written:
     """The HTTP answer."""
-    # Without a name of ours aiohttp would tell its version and Python's.
-    answer.headers["Server"] = "mont"
-    return web.Response(status=answer.status, headers=answer.headers, body=answer.body or None)
+    return Written(answer)
