@@ -19,7 +19,7 @@ from service.settings import Settings, load_settings
 from service.storage.clients import open_clients
 from service.storage.sweep_notes import DynamoDBSweepNotes
 from service.storage.sweeping import stores_of
-from service.sweeper import KINDS, Report, least_age
+from service.sweeper import KINDS, Report
 
 DEFAULT_DAYS = 7
 # For the step under way, should a store be slow, and for the note of where to go on.
@@ -59,7 +59,7 @@ async def _sweep(
         return await run_scheduled(
             stores_of(settings, clients),
             DynamoDBSweepNotes(clients.dynamodb, settings.usage_table_name),
-            least_age(settings),
+            settings.abandoned_after,
             full_every,
             now=lambda: datetime.now(UTC),
             keep_going=keep_going,

@@ -30,8 +30,13 @@ holds the only table from error to answer.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from service.model import Image, StorageQuota, Usage
+
+Rejection = Literal["wrong_size", "wrong_type", "not_an_image", "too_many_pixels"]
+REJECTIONS: tuple[Rejection, ...] = get_args(Rejection)
+"""What can be wrong with uploaded bytes."""
 
 
 class MontError(Exception):
@@ -148,6 +153,11 @@ class RevisionMismatch(MontError):
 
 class UploadRejected(MontError):
     """The uploaded bytes are not what was declared."""
+
+    def __init__(self, reason: Rejection, detail: str = "") -> None:
+        """`detail` is for the caller, `reason` what such refusals are counted by."""
+        super().__init__(detail)
+        self.reason = reason
 
 
 class UploadUnsettled(MontError):

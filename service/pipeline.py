@@ -20,7 +20,7 @@ from typing import Any
 import orjson
 from marshmallow import ValidationError
 
-from service import problems
+from service import problems, trail
 from service.auth.callers import ANYBODY, Authenticator, Caller
 from service.auth.scope import as_seen_by, desk_for
 from service.endpoints import Call, Endpoint, Reply
@@ -43,6 +43,7 @@ from service.ratelimit import limit_headers
 from service.routing import Route, Router
 from service.schemas import RequestSchema, Rules
 from service.telemetry import Answered, Observer, request_id
+from service.trail import Trail
 
 # The longest body of any endpoint, every character escaped, is below 40 KB.
 MAX_BODY_BYTES = 64 * 1024
@@ -95,6 +96,8 @@ class Pipeline:
         started = time.perf_counter() - waited
         this_id = _id_of(request)
         token = request_id.set(this_id)
+        learnt = Trail()
+        trail_token = trail.current.set(learnt)
         route: Route | None = None
         passage = Passage(self._limits)
         try:
@@ -109,13 +112,15 @@ class Pipeline:
                 if route.endpoint.limited:
                     passage.enter()
                 async with asyncio.timeout(self._time_limit - waited):
-                    answer = await self._answer(request, route, passage, this_id)
+                    answer = await self._answer(request, route, passage, this_id, learnt)
         except Exception as error:  # the one place where every error becomes an answer
             answer = _refuse(error, this_id)
+            learnt.error = error
         answer.headers.update(limit_headers(passage.allowances))
         answer = self._dressed(request, answer, this_id)
         name = route.endpoint.name if route else _UNROUTED
-        self._observe(name, request, answer, time.perf_counter() - started)
+        self._observe(name, request, answer, time.perf_counter() - started, learnt)
+        trail.current.reset(trail_token)
         request_id.reset(token)
         return answer
 
@@ -143,16 +148,29 @@ class Pipeline:
         self._allow_origin(request, answer)
         return _without_body(answer) if request.method == "HEAD" else answer
 
-    def _observe(self, name: str, request: ApiRequest, answer: ApiResponse, seconds: float) -> None:
-        done = Answered(name, request.method, request.path, answer.status, seconds)
+    def _observe(
+        self,
+        name: str,
+        request: ApiRequest,
+        answer: ApiResponse,
+        seconds: float,
+        learnt: Trail | None = None,
+    ) -> None:
+        done = Answered(name, request.method, request.path, answer.status, seconds, learnt)
         for observer in self._observers:
             observer.answered(done)
 
     async def _answer(
-        self, request: ApiRequest, route: Route, passage: Passage, this_id: str
+        self,
+        request: ApiRequest,
+        route: Route,
+        passage: Passage,
+        this_id: str,
+        learnt: Trail,
     ) -> ApiResponse:
         endpoint = route.endpoint
         caller = ANYBODY if endpoint.public else await self._identity.identify(request.headers)
+        learnt.caller = caller
         if endpoint.limited:
             await passage.identified(caller)
         call: Call[Any, Any] = Call(
@@ -233,7 +251,7 @@ class _Loaders:
             data.setdefault("user_id", own)
         spared = ("user_id",) if kind.names_images and caller.verified and own is None else None
         try:
-            loaded = schema.load(data, partial=spared)
+            loaded = schema.take(data, spared)
         except ValidationError as error:
             raise InvalidFields(list(_flat(place, error.messages))) from error
         if own is not None and data["user_id"] != own:

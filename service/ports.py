@@ -160,6 +160,13 @@ class ImageRecords(Protocol):
         """
         ...
 
+    async def take_over(self, image_id: str, before: str, since: str) -> Image | None:
+        """Renew a mark that was made before this moment, as of `since`; None if there is none.
+
+        Of many callers at once exactly one succeeds.
+        """
+        ...
+
     async def remove(self, image_id: str) -> None:
         """Drop a record that is marked. One that is not marked stays; none is fine, too."""
         ...

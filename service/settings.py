@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
@@ -136,6 +137,7 @@ _names_bucket = _text(_BUCKET, "must be a bucket name: 3 to 63 of a-z 0-9 . -")
 _names_table = _text(_TABLE, "must be 3 to 255 of A-Z a-z 0-9 _ . -")
 _names_region = _text(_REGION, "must be a region such as eu-central-1")
 _SECONDS_OF_A_WEEK = 604_800
+_CLOCKS_AND_COLD_STARTS = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,6 +377,11 @@ class Settings:
         _integer(0, 600),
         "Seconds that requests under way get to finish when the server stops.",
     )
+
+    @property
+    def abandoned_after(self) -> timedelta:
+        """The age at which no request is at work on a thing any more, wherever it was taken on."""
+        return timedelta(seconds=self.request_time_limit) + _CLOCKS_AND_COLD_STARTS
 
 
 def load_settings(environment: Mapping[str, str]) -> Settings:

@@ -20,14 +20,12 @@ from service.errors import StoreUnavailable
 from service.operations.settling import Finding, Kind, Outcome, Settler, Stores
 from service.operations.sweeping import BATCH, PHASES, Phase, Place, Scope, Step, take_step
 from service.ports import Clock
-from service.settings import Settings
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 LEFT: tuple[Outcome, ...] = ("found", "failed")
 """Outcomes after which there is still something to do."""
 
 _SAMPLES = 20
-_CLOCKS_AND_COLD_STARTS = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +46,6 @@ class Orders:
 
 class PlaceUnknown(ValueError):
     """This is not a place that a sweep of this kind printed."""
-
-
-def least_age(settings: Settings) -> timedelta:
-    """The age at which nothing has a request at work on it any more."""
-    return timedelta(seconds=settings.request_time_limit) + _CLOCKS_AND_COLD_STARTS
 
 
 def place_to_text(place: Place) -> str:
@@ -137,10 +130,10 @@ async def sweep(
 ) -> Report:
     """Sweep from `start` (None: the beginning) to the end, or until `keep_going` says no.
 
-    `settled` is `least_age` of the services on these stores. A store that cannot even be listed
+    `settled` is `Settings.abandoned_after` of the services on these stores. A store that cannot even be listed
     ends the sweep where it is: `Report.error` says so.
     """
-    settler = Settler(stores, now, orders.apply, orders.remove_broken)
+    settler = Settler(stores, now, settled, orders.apply, orders.remove_broken)
     batch = BATCH if orders.rate is None else min(BATCH, orders.rate)
     scope = Scope(settled, max(settled, orders.min_age), orders.phases, batch)
     place = start or Place(orders.phases[0])

@@ -15,20 +15,29 @@ from typing import Protocol
 
 import orjson
 
+from service import problems
+from service.trail import Trail
+
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+trace_id: ContextVar[str | None] = ContextVar("trace_id", default=None)
+"""Of the trace that the request of this context is part of, where there are traces."""
 
 _access = logging.getLogger("service.access")
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One request, answered. `route` is the endpoint's name; `seconds` the time it took."""
+    """One request, answered. `route` is the endpoint's name; `seconds` the time it took.
+
+    `trail` is what was learnt on the way, where it went any way.
+    """
 
     route: str
     method: str
     path: str
     status: int
     seconds: float
+    trail: Trail | None = None
 
 
 class Observer(Protocol):
@@ -64,7 +73,31 @@ class AccessLog:
                 "status": request.status,
                 "duration_ms": round(request.seconds * 1000, 3),
             }
-            _access.info("request", extra={"facts": facts})
+            if request.trail is not None:
+                facts |= _learnt(request.trail)
+            # As `info` does it, but for looking up the line of code, which is always this one.
+            record = _access.makeRecord(
+                _access.name, logging.INFO, __file__, 0, "request", (), None, extra={"facts": facts}
+            )
+            _access.handle(record)
+
+
+def _learnt(trail: Trail) -> dict[str, object]:
+    """The caller's name (never a credential), the problem, what each store took."""
+    facts: dict[str, object] = {}
+    if (caller := trail.caller) is not None:
+        if caller.user_id is not None:
+            facts["user_id"] = caller.user_id
+        if caller.key_id is not None:
+            facts["key_id"] = caller.key_id
+    if trail.error is not None:
+        facts["problem"] = problems.kind_of(trail.error).slug
+    if trail.stores:
+        facts["stores"] = {
+            store: {"calls": spent.calls, "ms": round(spent.seconds * 1000, 3)}
+            for store, spent in trail.stores.items()
+        }
+    return facts
 
 
 class JsonFormatter(logging.Formatter):
@@ -80,6 +113,8 @@ class JsonFormatter(logging.Formatter):
         }
         if (current := request_id.get()) is not None:
             line["request_id"] = current
+        if (trace := trace_id.get()) is not None:
+            line["trace_id"] = trace
         line |= getattr(record, "facts", {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

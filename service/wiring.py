@@ -25,6 +25,7 @@ from service.ratelimit import CallerBuckets, TokenBucket
 from service.schemas import Rules
 from service.settings import Settings, SettingsInvalid
 from service.storage.api_keys import DynamoDBApiKeys
+from service.storage.calls import OnCall
 from service.storage.clients import Clients, open_clients
 from service.storage.dynamodb import DynamoDBImageRecords, names_of
 from service.storage.outbox import DynamoDBOutbox, announcements_of
@@ -32,6 +33,7 @@ from service.storage.requestcounts import DynamoDBRequestCounts
 from service.storage.s3 import S3ImageObjects
 from service.telemetry import AccessLog, LimitObserver, Observer
 from service.thumbnails import Thumbnails
+from service.trail import note_call
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ async def open_services(
     first_lease: int = LARGEST_LEASE,
     observers: Sequence[Observer] = (),
     limit_observers: Sequence[LimitObserver] = (),
+    store_observers: Sequence[OnCall] = (),
     webhooks: Callable[[str], None] | None = None,
     extra: Sequence[Endpoint] = (),
     environment: Mapping[str, str] | None = None,
@@ -57,12 +60,17 @@ async def open_services(
     `overall` and `callers` throttle, where no gateway in front does. `first_lease` of a daily quota
     in requests: fewer for a process that may not live long.
 
+    `observers` hear of each request, `limit_observers` of refusals by limits, `store_observers` of
+    each call of a store.
+
     A door that lives long enough to deliver events says who is told of each attempt (`webhooks`).
 
     Raises SettingsInvalid where callers could not be told as the settings say.
     """
     async with (
-        open_clients(settings, environment) as clients,
+        open_clients(
+            settings, environment, on_call=_all_of([note_call, *store_observers])
+        ) as clients,
         _open_daily_quota(settings, clients, first_lease, limit_observers) as daily,
         _delivering(settings, clients, webhooks),
     ):
@@ -80,6 +88,16 @@ async def open_services(
             observers=observers,
             extra=extra,
         )
+
+
+def _all_of(observers: Sequence[OnCall]) -> OnCall:
+    def on_call(
+        store: str, operation: str, seconds: float, attempts: int, code: str | None
+    ) -> None:
+        for observer in observers:
+            observer(store, operation, seconds, attempts, code)
+
+    return on_call
 
 
 @asynccontextmanager
@@ -194,6 +212,7 @@ def build_pipeline(
         new_id=naming.new_image_id,
         upload_expiry=settings.s3_presigned_url_expiry_upload,
         download_expiry=settings.s3_presigned_url_expiry_download,
+        abandoned_after=settings.abandoned_after,
         checks=(identity.check,),
         max_pixels=settings.max_image_pixels,
         thumbnails=thumbnails_of(settings),

@@ -106,6 +106,10 @@ class OwnRecords:
         except NotOwner as error:
             raise ImageMissing from error
 
+    async def take_over(self, image_id: str, before: str, since: str) -> Image | None:
+        """See `ports.ImageRecords`. Only what this user marked gets here."""
+        return await self._records.take_over(image_id, before, since)
+
     async def remove(self, image_id: str) -> None:
         """See `ports.ImageRecords`. Only what this user marked gets here."""
         await self._records.remove(image_id)

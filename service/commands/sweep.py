@@ -70,10 +70,10 @@ def sweep(
     Prints a report in JSON; progress goes to standard error. Ends with 0 if nothing is left to do,
     with 3 if something is, with 1 if it could not come to its end (--resume goes on from there).
     """
-    from service.sweeper import Orders, PlaceUnknown, least_age, place_from_text
+    from service.sweeper import Orders, PlaceUnknown, place_from_text
 
     settings = read_settings()
-    least = least_age(settings)
+    least = settings.abandoned_after
     if min_age < least:
         raise click.BadParameter(
             f"is at least {least.total_seconds():.0f}s: younger ones may have a request at work on "
@@ -100,7 +100,7 @@ def sweep(
 async def _sweep(settings: Settings, orders: Orders, start: Place | None) -> Report:
     from service.storage.clients import open_clients
     from service.storage.sweeping import stores_of
-    from service.sweeper import least_age, sweep
+    from service.sweeper import sweep
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -110,7 +110,7 @@ async def _sweep(settings: Settings, orders: Orders, start: Place | None) -> Rep
         return await sweep(
             stores_of(settings, clients),
             orders,
-            least_age(settings),
+            settings.abandoned_after,
             start=start,
             keep_going=lambda: not stop.is_set(),
             progress=_Progress(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from service.cursor import CursorSealer
 from service.ports import Check, Clock, ImageObjects, ImageRecords, NewId
@@ -12,9 +13,9 @@ from service.thumbnails import Thumbnails
 @dataclass(frozen=True, slots=True)
 class Desk:
     """One service's stores and rules. `*_expiry` in seconds; `checks` of what else it needs.
-    `max_pixels` is what an image may have at most.
 
-    Without `thumbnails` there is nothing that makes any.
+    `max_pixels` is what an image may have at most. A deletion that is `abandoned_after` so long is
+    nobody's any more. Without `thumbnails` there is nothing that makes any.
     """
 
     objects: ImageObjects
@@ -24,6 +25,7 @@ class Desk:
     new_id: NewId
     upload_expiry: int
     download_expiry: int
+    abandoned_after: timedelta
     checks: tuple[Check, ...] = ()
     max_pixels: int = 100_000_000
     thumbnails: Thumbnails | None = None

@@ -1,8 +1,9 @@
 """One image, or a batch of them: look it up, edit it, hand out a link, delete it.
 
 Deleting marks the record first, which hides the image at once and decides which of many callers
-deletes it; then the object goes, then the record. Whoever finds a mark that an earlier attempt
-left behind finishes its work.
+deletes it; then the object goes, then the record. A mark is a lease: while it is young, whoever
+made it is at work, and nobody else touches the object, for once the record is gone its id may be
+uploaded anew. Whoever finds an old one takes it over and finishes the work.
 """
 
 from __future__ import annotations
@@ -91,12 +92,15 @@ async def delete_image(desk: Desk, image_id: str, user_id: str | None) -> None:
 
     None is whoever owns it. Raises ImageMissing, NotOwner.
     """
-    since = timestamps.to_text(desk.now())
+    now = desk.now()
+    since, before = timestamps.to_text(now), timestamps.to_text(now - desk.abandoned_after)
     owner = user_id or await _owner_of(desk, image_id)
     try:
         image = await desk.records.mark_deleting(image_id, owner, since)
-    except DeletionPending as pending:
-        await finish_deletion(desk.objects, desk.records, pending.image)
+    except DeletionPending:
+        left = await desk.records.take_over(image_id, before, since)
+        if left is not None:
+            await finish_deletion(desk.objects, desk.records, left)
         raise
     await finish_deletion(desk.objects, desk.records, image)
 
@@ -130,7 +134,7 @@ async def _owner_of(desk: Desk, image_id: str) -> str:
 
 
 async def finish_deletion(objects: ImageObjects, records: ImageRecords, image: Image) -> None:
-    """Do what is left to do for an image that is marked, whoever marked it."""
+    """Do what is left to do for an image, by who holds its mark."""
     # The staged leftover goes too: otherwise a late retry of complete would bring the image back.
     await objects.delete([image.s3_key, naming.staging_key(image.user_id, image.image_id)])
     await records.remove(image.image_id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 from service import naming, timestamps
@@ -54,12 +55,14 @@ class Stores:
 class Settler:
     """Settles findings, or with `apply` off only confirms them. A store that fails is an outcome.
 
+    A deletion's mark is left to whoever made it until it is `abandoned_after` so long.
     Broken records are images that their owners still see in lists: `remove_broken` says to take
     them away, too.
     """
 
     stores: Stores
     now: Clock
+    abandoned_after: timedelta
     apply: bool
     remove_broken: bool = False
 
@@ -87,7 +90,12 @@ class Settler:
             return "changed"
         if not self.apply:
             return "found"
-        await finish_deletion(self.stores.objects, self.stores.records, image)
+        now = self.now()
+        before, since = timestamps.to_text(now - self.abandoned_after), timestamps.to_text(now)
+        left = await self.stores.records.take_over(image_id, before, since)
+        if left is None:
+            return "changed"
+        await finish_deletion(self.stores.objects, self.stores.records, left)
         return "finished"
 
     async def _upload(self, claim: RecordEntry) -> Outcome:

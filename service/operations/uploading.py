@@ -221,23 +221,27 @@ async def _verified(desk: Desk, request: CompleteUpload) -> Image:
     try:
         if declared is not None and declared[1] != staged.size:
             raise UploadRejected(
-                f"{staged.size} bytes were uploaded where {declared[1]} were declared."
+                "wrong_size",
+                f"{staged.size} bytes were uploaded where {declared[1]} were declared.",
             )
         image = _described(request, declared, staged, key, desk.now())
         if image.width * image.height > desk.max_pixels:
             raise UploadRejected(
-                f"{image.width} x {image.height} is more than {desk.max_pixels} pixels."
+                "too_many_pixels",
+                f"{image.width} x {image.height} is more than {desk.max_pixels} pixels.",
             )
     except UploadRejected:
         await desk.objects.delete([staging])
         raise
     if request.file_size is not None and request.file_size != staged.size:
         raise UploadRejected(
-            f"file_size is {request.file_size}, but {staged.size} bytes were uploaded."
+            "wrong_size",
+            f"file_size is {request.file_size}, but {staged.size} bytes were uploaded.",
         )
     if request.content_type is not None and request.content_type != staged.content_type:
         raise UploadRejected(
-            f"content_type is {request.content_type}, but the upload is {staged.content_type}."
+            "wrong_type",
+            f"content_type is {request.content_type}, but the upload is {staged.content_type}.",
         )
     return image
 
@@ -253,10 +257,11 @@ def _described(
     try:
         header = imageformat.read_header(stored.head, stored.size)
     except imageformat.NotAnImage as error:
-        raise UploadRejected(f"The uploaded bytes are no image: {error}") from error
+        raise UploadRejected("not_an_image", f"The uploaded bytes are no image: {error}") from error
     if header.content_type != stored.content_type:
         raise UploadRejected(
-            f"{stored.content_type} was declared, but the bytes are {header.content_type}."
+            "wrong_type",
+            f"{stored.content_type} was declared, but the bytes are {header.content_type}.",
         )
     said = declared[0] if declared else Description(_name_of(request))
     return Image(

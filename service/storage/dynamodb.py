@@ -254,6 +254,35 @@ class DynamoDBImageRecords:
                 raise ImageMissing from error
         return from_item(answer["Attributes"])
 
+    async def take_over(self, image_id: str, before: str, since: str) -> Image | None:
+        """See `ports.ImageRecords`."""
+        mark = {"S": uuid.uuid4().hex}
+        with translated(STORE):
+            try:
+                answer = await unhindered(
+                    self._client.update_item,
+                    TableName=self._names.table,
+                    Key=key_of(image_id),
+                    UpdateExpression="SET deleting_since = :since, deleting_mark = :mark",
+                    ConditionExpression="#status = :deleting AND deleting_since < :before",
+                    ExpressionAttributeNames={"#status": "status"},
+                    ExpressionAttributeValues={
+                        ":deleting": {"S": DELETING},
+                        ":before": {"S": before},
+                        ":since": {"S": since},
+                        ":mark": mark,
+                    },
+                    ReturnValues="ALL_NEW",
+                )
+            except ClientError as error:
+                if error_code(error) != CONDITION_FAILED:
+                    raise
+                # A first try can have arrived and its answer not.
+                item = await self._table.get(image_id)
+                ours = item is not None and item.get("deleting_mark") == mark
+                return from_item(item) if item is not None and ours else None
+        return from_item(answer["Attributes"])
+
     async def remove(self, image_id: str) -> None:
         """See `ports.ImageRecords`."""
         if self._announcements is None:

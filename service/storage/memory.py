@@ -209,6 +209,13 @@ class MemoryImageRecords:
         self.marked_since[image_id] = since
         return image
 
+    async def take_over(self, image_id: str, before: str, since: str) -> Image | None:
+        """See `ports.ImageRecords`."""
+        if image_id not in self.marked_since or self.marked_since[image_id] >= before:
+            return None
+        self.marked_since[image_id] = since
+        return self._images[image_id]
+
     async def remove(self, image_id: str) -> None:
         """See `ports.ImageRecords`."""
         image = self._images.get(image_id)

@@ -22,16 +22,20 @@ if TYPE_CHECKING:
 # is left of the request's time has to do for its answer.
 BODY_SECONDS = 5
 
+_VERSIONS = (HttpVersion11, HttpVersion10)
 # To these an answer has no body, and says nothing of its length (RFC 9110, 8.6).
 _BODILESS = frozenset({204, 304})
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
 async def read(request: web.BaseRequest) -> tuple[ApiRequest, MontError | None]:
-    """The neutral request, and why its body could not be read if so."""
+    """The neutral request, and why it could not be read whole if so."""
     body = b""
     refusal: MontError | None = None
-    if request.body_exists:
+    if request.version not in _VERSIONS:
+        # Its parser takes in more, but where such a message ends is not for it to say.
+        refusal = MalformedMessage()
+    elif request.body_exists:
         try:
             if request.content.is_eof():  # all here already, as it nearly always is
                 body = _waiting_body(request)
@@ -101,7 +105,7 @@ class Written(web.StreamResponse):
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
         """Write all of it: this is called once, before `write_eof`."""
-        answer, version = self._answer, request.version
+        answer = self._answer
         headers, body = answer.headers, answer.body
         if answer.status in _BODILESS:
             body = b""
@@ -113,11 +117,12 @@ class Written(web.StreamResponse):
         headers["Server"] = "mont"
         if self._keep_alive is None:
             self._keep_alive = request.keep_alive
-        if not self._keep_alive and version == HttpVersion11:
+        if not self._keep_alive:
             headers["Connection"] = "close"
-        elif self._keep_alive and version == HttpVersion10:
+        elif request.version == HttpVersion10:
             headers["Connection"] = "keep-alive"
-        line = f"HTTP/{version.major}.{version.minor} {answer.status} {_PHRASES[answer.status]}"
+        # Whatever was asked in: an answer tells what its server can do (RFC 9110, 6.2).
+        line = f"HTTP/1.1 {answer.status} {_PHRASES[answer.status]}"
         writer = request.writer
         # Only hooks that nobody sets would need more of a mapping.
         await writer.write_headers(line, cast("CIMultiDict[str]", headers))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from service.errors import StoreUnavailable
 from service.model import Edit, Selection
 from service.ports import ImageObjects, ImageRecords
+from service.settings import Settings
 from service.storage import patience
 from service.storage.clients import open_clients
 from service.storage.s3 import S3ImageObjects
@@ -28,12 +31,25 @@ OBJECT_CALLS: dict[str, Callable[[ImageObjects], Awaitable[object]]] = {
     "delete": lambda objects: objects.delete(["images/a/b"]),
     "check": lambda objects: objects.check(),
 }
+SIGNING_CALLS: dict[str, Callable[[ImageObjects], Awaitable[object]]] = {
+    "upload_form": lambda objects: objects.upload_form(
+        "uploads/a/b", content_type="image/png", size=1, metadata={}, expires_in=60
+    ),
+    "download_url": lambda objects: objects.download_url(
+        "images/a/b",
+        filename="b.png",
+        content_type="image/png",
+        disposition="inline",
+        expires_in=60,
+    ),
+}
 RECORD_CALLS: dict[str, Callable[[ImageRecords], Awaitable[object]]] = {
     "create": lambda records: records.create(an_image()),
     "find": lambda records: records.find(str(uuid4())),
     "find_many": lambda records: records.find_many([str(uuid4())]),
     "edit": lambda records: records.edit(str(uuid4()), "a", Edit(tags=()), revisions=None),
     "mark_deleting": lambda records: records.mark_deleting(str(uuid4()), "a", "2026"),
+    "take_over": lambda records: records.take_over(str(uuid4()), "2026", "2027"),
     "remove": lambda records: records.remove(str(uuid4())),
     "page of a user": lambda records: records.page(Selection(user_id="a"), None, 10),
     "page of all": lambda records: records.page(Selection(), None, 10),
@@ -130,6 +146,22 @@ async def test_forms_and_links_need_no_store(hasty: None) -> None:
             disposition="inline",
             expires_in=60,
         )
+
+
+async def test_a_service_without_keys_says_so_whatever_is_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for file in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(file, str(tmp_path / "none"))
+    async with open_clients(Settings(s3_bucket_name="mont-images"), os.environ) as clients:
+        objects = S3ImageObjects(clients, "mont-images")
+        for ask in {**OBJECT_CALLS, **SIGNING_CALLS}.values():
+            with pytest.raises(StoreUnavailable, match="credentials") as failure:
+                await ask(objects)
+            assert failure.value.store == "S3"
 
 
 async def test_links_are_signed_for_the_public_host(s3_bucket: Bucket, embedded: str) -> None:

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 NOON = "2026-02-13T12:00:00.000000Z"
 LATER = "2026-02-14T00:00:00.000000Z"
 LATER_STILL = "2026-02-14T00:00:01.000000Z"
+LATEST = "2026-02-28T00:00:00.000000Z"
 
 
 def an_image(**different: Any) -> Image:
@@ -374,6 +375,27 @@ async def test_of_marks_in_the_same_instant_exactly_one_is_made(records: ImageRe
         return_exceptions=True,
     )
     assert [each for each in outcomes if isinstance(each, Image)] == [image]
+
+
+async def test_an_old_mark_is_taken_over_by_exactly_one(records: ImageRecords) -> None:
+    image = an_image()
+    await records.create(image)
+    await records.mark_deleting(image.image_id, image.user_id, LATER)
+    takers = (records.take_over(image.image_id, LATER_STILL, LATEST) for _ in range(10))
+    taken = [each for each in await asyncio.gather(*takers) if each is not None]
+    assert taken == [replace(image, status=DELETING)]
+
+
+async def test_a_young_mark_and_what_is_not_marked_are_not_taken_over(
+    records: ImageRecords,
+) -> None:
+    image = an_image()
+    assert await records.take_over(image.image_id, LATER, LATER_STILL) is None
+    await records.create(image)
+    assert await records.take_over(image.image_id, LATER, LATER_STILL) is None
+    assert await records.find(image.image_id) == image
+    await records.mark_deleting(image.image_id, image.user_id, LATER)
+    assert await records.take_over(image.image_id, LATER, LATER_STILL) is None
 
 
 async def test_a_marked_record_is_removed_and_its_id_is_free_again(records: ImageRecords) -> None:

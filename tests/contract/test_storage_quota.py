@@ -24,7 +24,7 @@ from service.storage.dynamodb import DynamoDBImageRecords, Names, names_of
 from service.storage.memory import MemoryImageRecords
 from tests.contract.test_record_store import an_image
 from tests.support.crashing import Crash, every_fate
-from tests.support.makers import World
+from tests.support.makers import ABANDONED_AFTER, World
 from tests.support.stores import provisioned_table, random_settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -396,6 +396,8 @@ async def test_whatever_call_of_the_store_a_process_dies_at_what_is_there_is_cou
             with suppress(ImageMissing, NothingUploaded):
                 await complete_upload(desk, request)
             await assert_counted(whole, user, [request.image_id])
+            # What the dead process began to delete is left to it for a while.
+            world.clock.seconds += 2 * ABANDONED_AFTER.total_seconds()
             with suppress(ImageMissing):
                 await delete_image(desk, request.image_id, user)
             await assert_counted(whole, user, [request.image_id])

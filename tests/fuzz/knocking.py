@@ -54,12 +54,11 @@ class Connection:
         if not line:
             raise ConnectionResetError("hung up")
         version, status, _ = line.decode().split(" ", 2)
-        assert version in {"HTTP/1.1", "HTTP/1.0"}, line
+        assert version == "HTTP/1.1", line
         headers = CIMultiDict(parse_headers(self._received).items())
         silent = method == "HEAD" or status in {"100", "204", "304"}
         body = self._received.read(0 if silent else int(headers["Content-Length"]))
-        kept = "keep-alive" if version == "HTTP/1.0" else ""
-        last = headers.get("Connection", "") != kept
+        last = headers.get("Connection") == "close"
         return Answer(int(status), CIMultiDictProxy(headers), body), last
 
     def rest(self) -> bytes:

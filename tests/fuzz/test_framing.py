@@ -22,6 +22,13 @@ SMUGGLED = b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Request-Id: smuggled\r\n\r\n"
 CHUNKED = b"2\r\n{}\r\n0\r\n\r\n"
 
 
+# Of these the parser takes in the first ones as requests, and refuses the others.
+UNKNOWN_VERSIONS = [
+    *(b"HTTP/0.9", b"HTTP/2.0", b"", b"HTTP/0.0", b"HTTP/1.2", b"HTTP/1.7", b"HTTP/1.10"),
+    *(b"HTTP/1", b"HTTP/2", b"HTTP/3.0", b"HTTP/11.1", b"http/1.1", b"HTTP/ 1.1", b"HTTPS/1.1"),
+]
+
+
 @pytest.fixture
 def connection(door: str) -> Iterator[Connection]:
     asked["aiohttp"] += 1
@@ -88,6 +95,21 @@ def test_a_request_of_two_readings_is_the_last_one(connection: Connection, shape
     answer, last = connection.receive("POST")
     judge(answer)
     assert answer.status in {400, 413}
+    assert answer.headers["X-Request-Id"] != "smuggled"
+    assert last
+    assert connection.rest() == b""
+
+
+@pytest.mark.parametrize("kept", [b"", b"Connection: keep-alive\r\n"], ids=["", "kept"])
+@pytest.mark.parametrize("version", UNKNOWN_VERSIONS)
+def test_a_request_in_another_version_is_the_last_one(
+    connection: Connection, version: bytes, kept: bytes
+) -> None:
+    line = b" ".join([b"GET /livez", version]).rstrip()
+    connection.send(line + b"\r\nHost: x\r\n" + kept + b"\r\n" + SMUGGLED)
+    answer, last = connection.receive()
+    judge(answer)
+    assert answer.json()["type"] == "urn:mont:problem:malformed-message"
     assert answer.headers["X-Request-Id"] != "smuggled"
     assert last
     assert connection.rest() == b""
@@ -174,7 +196,7 @@ _ENDS = st.sampled_from(
     [b"{}", b"", CHUNKED, b"0\r\n\r\n", b"2\r\n{}\r\n", b"{}" * 30, b"\r\n\r\n"]
 )
 _METHODS = st.sampled_from([b"GET", b"POST", b"OPTIONS", b"DELETE", b"PATCH", b"CONNECT"])
-_VERSIONS = st.sampled_from([b"HTTP/1.1", b"HTTP/1.0", b"HTTP/1.2", b"http/1.1"])
+_VERSIONS = st.sampled_from([b"HTTP/1.1", b"HTTP/1.0", *UNKNOWN_VERSIONS])
 
 
 # Satisfies every length above, and then can be no request of its own.

@@ -60,6 +60,10 @@ def an_image(**changes: Any) -> Image:
     )
 
 
+ABANDONED_AFTER = timedelta(minutes=1)
+"""How long a world's deletions are left to whoever marked them."""
+
+
 @dataclass
 class FakeClock:
     """A clock that stands still until it is moved. Seconds when called."""
@@ -95,6 +99,7 @@ class World:
             new_id=naming.new_image_id,
             upload_expiry=3600,
             download_expiry=900,
+            abandoned_after=ABANDONED_AFTER,
         )
 
     async def declared(
@@ -138,6 +143,7 @@ def an_error(kind: type[errors.MontError]) -> errors.MontError:
         errors.Throttled: (1.2,),
         errors.QuotaExceeded: (43_200.0,),
         errors.StorageQuotaExceeded: (7, Usage(4, 1), StorageQuota(10, 5)),
+        errors.UploadRejected: ("not_an_image",),
         errors.Unauthenticated: ('ApiKey realm="mont"', "unknown key"),
         errors.StoreUnavailable: ("S3", "connection to 10.1.2.3 refused"),
     }

@@ -11,10 +11,10 @@ from service.storage.items import to_item
 from service.storage.memory_inventory import MemoryObjectInventory, MemoryRecordInventory
 from service.sweeper import Orders, Report, sweep
 from tests.support.consistency import Contents
-from tests.support.makers import NOON, World
+from tests.support.makers import ABANDONED_AFTER, NOON, World
 
 APPLY = Orders(apply=True)
-SETTLED = timedelta(minutes=1)
+SETTLED = ABANDONED_AFTER
 
 
 def stores_of_world(world: World) -> Stores:

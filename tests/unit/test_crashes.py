@@ -138,6 +138,8 @@ async def test_whatever_call_a_process_dies_at_both_stores_agree_again(
 
 
 async def tried_again(act: Act, scene: Scene) -> None:
+    # What the dead process began to delete is left to it for a while.
+    scene.world.clock.seconds += 2 * SETTLED.total_seconds()
     with suppress(ImageMissing):  # deleted already by an attempt before it, or by a sweep
         await act(scene.world.desk, scene)
 

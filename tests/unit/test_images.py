@@ -15,7 +15,7 @@ from service.operations import images
 from service.operations.uploading import complete_upload
 from service.storage.memory import MemoryImageObjects, MemoryImageRecords
 from tests.support.interleaving import Check, Paused, Turns, every_order
-from tests.support.makers import NOON, World, an_id, an_image
+from tests.support.makers import ABANDONED_AFTER, NOON, World, an_id, an_image
 
 
 async def completed(world: World, **said: Any) -> Image:
@@ -61,9 +61,21 @@ async def test_a_deletion_that_was_cut_short_is_finished_by_the_next_attempt() -
     world = World()
     image = await completed(world)
     await world.records.mark_deleting(image.image_id, "ann", NOON)
+    world.clock.seconds += ABANDONED_AFTER.total_seconds() + 1
     with pytest.raises(DeletionPending):
         await images.delete_image(world.desk, image.image_id, "ann")
     assert await is_gone(world, image)
+
+
+async def test_a_deletion_under_way_is_left_to_whoever_began_it() -> None:
+    world = World()
+    image = await completed(world)
+    await world.records.mark_deleting(image.image_id, "ann", NOON)
+    world.clock.seconds += ABANDONED_AFTER.total_seconds()
+    with pytest.raises(ImageMissing):
+        await images.delete_image(world.desk, image.image_id, "ann")
+    assert await world.records.find(image.image_id) is not None
+    assert await world.objects.read_head(image.s3_key, 1) is not None
 
 
 async def test_a_stranger_neither_deletes_nor_finishes_a_deletion() -> None:
@@ -94,6 +106,7 @@ async def test_a_store_that_fails_half_way_leaves_a_deletion_to_finish() -> None
     with pytest.raises(ImageMissing):
         await images.find_image(world.desk, image.image_id)
     Failing.down = False
+    world.clock.seconds += ABANDONED_AFTER.total_seconds() + 1
     with pytest.raises(ImageMissing):
         await images.delete_image(world.desk, image.image_id, "ann")
     assert await is_gone(world, image)

@@ -45,5 +45,5 @@ def test_a_subclass_is_not_mistaken_for_its_parent() -> None:
 
 
 def test_a_message_of_the_raiser_goes_before_the_docstring() -> None:
-    assert str(errors.UploadRejected("5 bytes")) == "5 bytes"
+    assert str(errors.UploadRejected("wrong_size", "5 bytes")) == "5 bytes"
     assert str(errors.ImageMissing()) == "There is no image with this id."

@@ -389,6 +389,42 @@ async def test_a_retry_beside_a_delete_never_brings_the_image_back() -> None:
     assert await every_order(scene) >= 10
 
 
+async def test_an_image_that_is_uploaded_anew_keeps_its_bytes_from_late_deletions() -> None:
+    async def scene(turns: Turns) -> tuple[Calls, Check]:
+        world = World()
+        request, form = await world.declared()
+        world.objects.put(form, real_image().body)
+        await complete_upload(world.desk, request)
+        desk = paused(world, turns)
+
+        async def again() -> Image | None:
+            with suppress(ImageMissing):
+                await delete_image(desk, request.image_id, "ann")
+            world.objects.put(form, real_image().body)
+            with suppress(ImageMissing, NothingUploaded):
+                return await complete_upload(desk, request)
+            return None
+
+        async def check(outcomes: Mapping[str, object], order: list[str]) -> None:
+            if outcomes["again"] is not None:
+                image = await world.records.find(request.image_id)
+                assert image is None or image.status != COMPLETED or await final_of(world, image), (
+                    order
+                )
+
+        return {
+            "delete": suppressing(delete_image(desk, request.image_id, "ann")),
+            "again": again(),
+        }, check
+
+    assert await every_order(scene) >= 10
+
+
+async def suppressing(deletion: Coroutine[Any, Any, None]) -> None:
+    with suppress(ImageMissing):
+        await deletion
+
+
 async def test_a_first_complete_beside_a_delete_ends_with_an_image_or_with_nothing() -> None:
     async def scene(turns: Turns) -> tuple[Calls, Check]:
         world = World()
