@@ -54,6 +54,7 @@ class Container:
                     first_lease=_FIRST_LEASE,
                     observers=[observer],
                     limit_observers=[observer],
+                    store_observers=[observer.store_called],
                     environment=self._environment,
                 )
             )

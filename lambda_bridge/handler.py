@@ -30,4 +30,11 @@ def sweep_images(event: Mapping[str, Any], context: Any) -> dict[str, object]:
     return run(event, context)
 
 
+def publish_events(batch: Mapping[str, Any], context: Any) -> dict[str, object]:
+    """Take events from their table's stream to the bus: no part of the API either."""
+    from lambda_bridge.event_bus import run
+
+    return run(batch, context)
+
+
 quick_start.loaded()

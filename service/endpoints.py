@@ -20,6 +20,7 @@ from service.model import Disposition, Image
 from service.operations import images, listing, uploading
 from service.operations.desk import Desk
 from service.schemas import image_document
+from service.values import value
 
 BodyT = TypeVar("BodyT")
 QueryT = TypeVar("QueryT")
@@ -27,7 +28,7 @@ QueryT = TypeVar("QueryT")
 NO_STORE = {"Cache-Control": "no-store"}
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Call(Generic[BodyT, QueryT]):
     """One call, checked. `image_id` is the path's, "" where the path has none.
 
@@ -43,7 +44,7 @@ class Call(Generic[BodyT, QueryT]):
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Reply:
     """What to answer: a JSON document, or a body with a Content-Type of its own."""
 
@@ -280,7 +281,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "/images/download-urls",
         "Ask for links to up to 100 images",
         download_urls,
-        answer=schemas.BatchSchema,
+        answer=schemas.DownloadLinksSchema,
         body=schemas.BatchRequest,
     ),
     Endpoint(
@@ -289,7 +290,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "/images/delete",
         "Delete up to 100 images",
         delete_images,
-        answer=schemas.BatchSchema,
+        answer=schemas.DeletionsSchema,
         body=schemas.BatchRequest,
     ),
     Endpoint(

@@ -6,13 +6,14 @@ A door turns its own messages into these and back, and does nothing else.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from service.values import value
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ApiRequest:
     """One request.
 
@@ -27,7 +28,7 @@ class ApiRequest:
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ApiResponse:
     """One answer. `headers` by their usual spelling; a door adds Content-Length and Date."""
 

@@ -12,6 +12,7 @@ from prometheus_client import (
     Gauge,
     Histogram,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -26,6 +27,9 @@ METRICS_TYPE = CONTENT_TYPE_LATEST
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SAMPLING_SECONDS = 1.0
+
+# When each counter began doubles their number, and several workers together do not tell it anyway.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class PrometheusMetrics:
@@ -46,7 +50,6 @@ class PrometheusMetrics:
         self._timing: dict[str, Histogram] = {}
         self._timing_calls: dict[tuple[str, str], Histogram] = {}
         self._registry = CollectorRegistry()
-        self._found: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._requests = Counter(
             "mont_requests",
             "Requests answered, by endpoint, method and status.",
@@ -122,6 +125,10 @@ class PrometheusMetrics:
         )
         for outcome in OUTCOMES:  # from 0, or nobody would see the first one
             self._uploads.labels(outcome)
+        for reason in ("overloaded", "connections"):
+            self._turned_away.labels(reason)
+        for outcome in ("delivered", "retried", "dead"):
+            self._webhooks.labels(outcome)
         if folder is None:
             ProcessCollector(registry=self._registry)
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, Literal, TypeVar
 
+from service.values import value
+
 T = TypeVar("T")
 
 PENDING: Literal["pending"] = "pending"
@@ -34,7 +36,7 @@ class Description:
     description: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Image:
     """One image: its record in the table, its object at `s3_key`.
 

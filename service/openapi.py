@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -15,35 +17,31 @@ from service import __version__, errors, schemas
 from service.endpoints import Endpoint
 from service.exchange import JSON
 from service.naming import USER_ID_PATTERN
+from service.openapi_examples import Examples, answers, problem_examples, requests
 from service.openapi_responses import CONDITIONAL, HEADERS, responses
+from service.openapi_texts import ABOUT, OPERATIONS, TAGS
 from service.routing import IMAGE_ID
 from service.schemas import RequestSchema, Rules
 from service.settings import AuthMode
-
-_ABOUT = """Image uploads that never pass through an upload proxy.
-
-1. `POST /images/upload-url` with the file's name, type and exact size.
-2. `POST` the form to `presigned_url`: every entry of `fields` first, then the bytes as `file`.
-3. `POST /images/complete`: the service verifies what arrived and records it.
-
-Errors are `application/problem+json` (RFC 9457). Every answer carries `X-Request-Id`.
-"""
 
 
 def build_document(
     endpoints: Iterable[Endpoint], rules: Rules, auth_mode: AuthMode = "claimed"
 ) -> dict[str, Any]:
     """The document for these endpoints under these limits, ready for JSON."""
-    api = _Api(rules, _SCHEMES.get(auth_mode))
+    scheme = _SCHEMES.get(auth_mode)
+    bodies = requests(rules, verified=scheme is not None)
+    api = _Api(rules, scheme, bodies, answers(rules))
     plugin = MarshmallowPlugin(schema_name_resolver=_component_name)
     spec = APISpec(
         title="Mont Image Service",
         version=__version__,
         openapi_version="3.1.0",
         plugins=[plugin],
-        info={"description": _ABOUT, "license": {"name": "MIT", "identifier": "MIT"}},
-        servers=[{"url": "/"}],
-        tags=[{"name": "images"}, {"name": "health"}],
+        info={"description": ABOUT, "license": {"name": "MIT", "identifier": "MIT"}},
+        # Where the document itself is: behind a gateway that is not the root of its host.
+        servers=[{"url": "."}],
+        tags=list(TAGS),
     )
     converter = plugin.converter
     if converter is None:
@@ -57,6 +55,8 @@ def build_document(
     edit["minProperties"] = 1 + len(edit.get("required", ()))
     for name, header in HEADERS.items():
         spec.components.header(name, header)
+    for name, example in problem_examples().items():
+        spec.components.example(name, example)
     if api.scheme is not None:
         spec.components.security_scheme(*api.scheme)
     for endpoint in endpoints:
@@ -65,7 +65,14 @@ def build_document(
                 path=endpoint.path,
                 operations={endpoint.method.lower(): _operation(endpoint, api, converter)},
             )
+    _describe_schemas(spec, converter)
     return spec.to_dict()
+
+
+def _describe_schemas(spec: APISpec, converter: OpenAPIConverter) -> None:
+    """Give each component the words of its class."""
+    for key, name in converter.refs.items():
+        spec.components.schemas[name]["description"] = inspect.getdoc(key[0])
 
 
 _SCHEMES: dict[AuthMode, tuple[str, dict[str, str]]] = {
@@ -76,10 +83,15 @@ _SCHEMES: dict[AuthMode, tuple[str, dict[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Api:
-    """What holds for all endpoints. `scheme` names and describes what callers have to show."""
+    """What holds for all endpoints. `scheme` names and describes what callers have to show.
+
+    `bodies` and `answers` are examples, by endpoint.
+    """
 
     rules: Rules
     scheme: tuple[str, dict[str, str]] | None
+    bodies: dict[str, Examples]
+    answers: dict[str, Examples]
 
     def schema(self, kind: type[RequestSchema]) -> RequestSchema:
         """A request's schema. Who has shown who they are need not say it."""
@@ -94,17 +106,26 @@ def _operation(endpoint: Endpoint, api: _Api, converter: OpenAPIConverter) -> di
     operation: dict[str, Any] = {
         "operationId": endpoint.name,
         "summary": endpoint.summary,
+        "description": OPERATIONS[endpoint.name].description,
         "tags": ["images" if endpoint.limited else "health"],
         "security": api.security(endpoint),
         "parameters": _parameters(endpoint, api, converter),
         "responses": responses(
-            endpoint, _problems(endpoint, api), set(_HEADERS.get(endpoint.name, {}))
+            endpoint,
+            _problems(endpoint, api),
+            set(_HEADERS.get(endpoint.name, {})),
+            api.answers[endpoint.name],
         ),
     }
     if endpoint.body is not None:
         operation["requestBody"] = {
             "required": not endpoint.body_optional,
-            "content": {JSON: {"schema": api.schema(endpoint.body)}},
+            "content": {
+                JSON: {
+                    "schema": api.schema(endpoint.body),
+                    "examples": api.bodies[endpoint.name],
+                }
+            },
         }
     return operation
 
@@ -116,6 +137,7 @@ def _parameters(endpoint: Endpoint, api: _Api, converter: OpenAPIConverter) -> l
             {
                 "in": "path",
                 "name": "image_id",
+                "description": "As `POST /images/upload-url` and lists tell it.",
                 "required": True,
                 "schema": {"type": "string", "format": "uuid"},
             }
@@ -137,7 +159,8 @@ _TAGS = {"type": "string", "pattern": rf"^(\*|{_TAG}(, *{_TAG})*)$"}
 _HEADERS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
     "upload_url": {
         "Idempotency-Key": (
-            "Repeating a declaration with the same key gives the same `image_id`.",
+            "A random value of yours, the same with every attempt for one file: "
+            "repeating a declaration with the same key gives the same `image_id`.",
             {"type": "string", "minLength": 1, "maxLength": 255},
         )
     },
@@ -174,14 +197,30 @@ def _component_name(schema: Any) -> str:
     return name.removesuffix("Schema")
 
 
-def _wire_format(self: OpenAPIConverter, field: fields.Field[Any], **_: Any) -> dict[str, Any]:
+def _wire_format(
+    self: OpenAPIConverter, field: fields.Field[Any], ret: dict[str, Any], **_: Any
+) -> dict[str, Any]:
     """What apispec cannot know of our own fields."""
     if isinstance(field, schemas.UserId):
         # JSON Schema's patterns are ECMAScript's, which has no \Z.
         return {"pattern": "^" + USER_ID_PATTERN.pattern.replace(r"\Z", "$")}
     if isinstance(field, schemas.Instant):
         return {"pattern": f"^{_DATE}({_TIME}({_OFFSET})?)?$"}
+    if isinstance(field, fields.Url):
+        return {"format": "uri"}  # marshmallow's "url" is not one of JSON Schema's formats
+    if isinstance(field, fields.Constant):
+        return {"const": field.constant}
+    if isinstance(field, schemas.EitherOf):
+        kinds = [self.resolve_nested_schema(each) for each in field.kinds]  # type: ignore[no-untyped-call]
+        return {"oneOf": kinds}
+    if field.name == "content_type" and field.validators:
+        return {"x-enum-varnames": _names_of(ret["enum"])}
     return {}
+
+
+def _names_of(content_types: Iterable[str]) -> list[str]:
+    """What generators call the members of the enumeration, instead of IMAGEJPEG or VALUE_0."""
+    return [re.sub(r"\W", "_", each.removeprefix("image/")).upper() for each in content_types]
 
 
 # As `timestamps` reads them, but for days that a month does not have and years before 1.

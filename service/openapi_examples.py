@@ -108,9 +108,7 @@ def answers(rules: Rules) -> dict[str, Examples]:
     alive = _only("All is well", {"status": "ok"})
     return {
         "upload_url": _only("A form for one file", _ticket(image)),
-        "complete": _only(
-            "Recorded", _outcome("completed", "Image upload completed successfully")
-        ),
+        "complete": _only("Recorded", _outcome("completed", "Image upload completed successfully")),
         "list_images": {
             "more_to_come": _named("A page with others after it", _page(image, "bFJ2c3l5aGc")),
             "last": _named("The last page", _page(image, None)),

@@ -1,6 +1,7 @@
 """What endpoints answer, for the OpenAPI document: statuses, problems and headers.
 
 Follows from the endpoint table and the table of problems; knows no schema but by its name.
+Common examples are components of the document, named like their problems.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Any
 from service import errors, problems
 from service.endpoints import Endpoint
 from service.exchange import JSON, PROBLEM_JSON
+from service.openapi_examples import Examples, invalid_fields
+from service.openapi_texts import OPERATIONS
 
 HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-Id": {
@@ -31,20 +34,22 @@ HEADERS: dict[str, dict[str, Any]] = {
     "ETag": {
         "description": "Names this state of the image, for `If-Match` and `If-None-Match`.",
         "required": True,
-        "schema": {"type": "string", "pattern": '^"[^"]+"$'},
+        "schema": {"type": "string", "pattern": '^"[^"]+"$', "example": '"1-64ab70c20e440"'},
     },
     "RateLimit": {
-        "description": "What is left of the limit; where the service itself keeps to one.",
-        "schema": {"type": "string"},
+        "description": "What is left of each limit (`r`) and seconds until there is more (`t`); "
+        "where the service itself keeps to one.",
+        "schema": {"type": "string", "example": '"burst";r=499;t=1'},
     },
     "RateLimit-Policy": {
-        "description": "The limit itself; where the service itself keeps to one.",
-        "schema": {"type": "string"},
+        "description": "The limits: requests (`q`) in so many seconds (`w`); "
+        "where the service itself keeps to one.",
+        "schema": {"type": "string", "example": '"burst";q=500;w=1'},
     },
     "Retry-After": {
-        "description": "Seconds to wait before trying again.",
+        "description": "Seconds to wait before trying again. Sooner is refused again.",
         "required": True,
-        "schema": {"type": "integer", "minimum": 1},
+        "schema": {"type": "integer", "minimum": 1, "example": 2},
     },
     "WWW-Authenticate": {
         "description": "What to show. API Gateway calls it `x-amzn-remapped-www-authenticate`.",
@@ -61,19 +66,33 @@ _OF_STATUS = {
     "429": ("Retry-After",),
     "503": ("Retry-After",),
 }
+_ADVICE = {
+    "400": "Do not repeat it as it is.",
+    "401": "Show other credentials, or name the owner.",
+    "412": "Get the image again; its new `ETag` will do.",
+    "429": "Wait `Retry-After` seconds, then try again.",
+    "500": "Try again later; if it stays, report `instance`.",
+    "503": "Wait `Retry-After` seconds, then try again.",
+}
 
 
 def responses(
-    endpoint: Endpoint, own_problems: Iterable[type[errors.MontError]], request_headers: set[str]
+    endpoint: Endpoint,
+    own_problems: Iterable[type[errors.MontError]],
+    request_headers: set[str],
+    examples: Examples,
 ) -> dict[str, Any]:
-    """The responses of an operation. `request_headers` are the conditions that it knows of."""
+    """The responses of an operation; `examples` are of its 200.
+
+    `request_headers` are the conditions that it knows of.
+    """
     conditional = bool(request_headers & {CONDITIONAL, "If-Match"})
     tagged = ("ETag",) if conditional else ()
     found = {
         "200": {
-            "description": "As asked.",
+            "description": OPERATIONS[endpoint.name].answer,
             "headers": _headers(endpoint, "Cache-Control", *tagged),
-            "content": {JSON: {"schema": endpoint.answer}},
+            "content": {JSON: {"schema": endpoint.answer, "examples": examples}},
         }
     }
     if CONDITIONAL in request_headers:
@@ -91,16 +110,31 @@ def _failures(
     kinds = [problems.KINDS[error] for error in own_problems]
     by_status: dict[str, dict[str, str]] = {}
     for kind in (*kinds, problems.UNEXPECTED):
-        titles = by_status.setdefault(str(kind.status), {})
-        titles[problems.TYPE_PREFIX + kind.slug] = kind.title
+        by_status.setdefault(str(kind.status), {})[kind.slug] = kind.title
     return {
         status: {
-            "description": "; ".join(f"{title} (`{type_}`)" for type_, title in titles.items()),
+            "description": _told(status, titles),
             "headers": _headers(endpoint, "Cache-Control", *_OF_STATUS.get(status, ())),
-            "content": {PROBLEM_JSON: {"schema": "ProblemSchema"}},
+            "content": {
+                PROBLEM_JSON: {
+                    "schema": "ProblemSchema",
+                    "examples": {slug: _example(endpoint, slug) for slug in titles},
+                }
+            },
         }
         for status, titles in sorted(by_status.items())
     }
+
+
+def _told(status: str, titles: dict[str, str]) -> str:
+    kinds = "; ".join(f"{title} (`{problems.TYPE_PREFIX}{slug}`)" for slug, title in titles.items())
+    return f"{kinds}. {_ADVICE[status]}" if status in _ADVICE else f"{kinds}."
+
+
+def _example(endpoint: Endpoint, slug: str) -> dict[str, Any]:
+    if slug == problems.KINDS[errors.InvalidFields].slug:
+        return invalid_fields(endpoint.name)
+    return {"$ref": f"#/components/examples/{slug}"}
 
 
 def _headers(endpoint: Endpoint, *more: str) -> dict[str, dict[str, str]]:

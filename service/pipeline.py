@@ -9,13 +9,12 @@ Every door runs exactly this, so whatever holds here holds on all of them.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from marshmallow import ValidationError
@@ -43,6 +42,7 @@ from service.ratelimit import limit_headers
 from service.routing import Route, Router
 from service.schemas import RequestSchema, Rules
 from service.telemetry import Answered, Observer, request_id
+from service.timelimit import TimeLimit
 from service.trail import Trail
 
 # The longest body of any endpoint, every character escaped, is below 40 KB.
@@ -58,7 +58,27 @@ _EXPOSED = "ETag, X-Request-Id, RateLimit, RateLimit-Policy, Retry-After, Allow"
 _ALLOWED_HEADERS = (
     "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-API-Key, X-Request-Id"
 )
-_UNROUTED = "unrouted"
+UNROUTED = "unrouted"
+
+
+class Answerer(Protocol):
+    """What a door hands its requests to: the pipeline, or one that watches it. Never raises."""
+
+    async def run(
+        self, request: ApiRequest, refusal: MontError | None = None, *, waited: float = 0.0
+    ) -> ApiResponse:
+        """See `Pipeline.run`."""
+        ...
+
+    def refuse(self, error: Exception) -> ApiResponse:
+        """See `Pipeline.refuse`."""
+        ...
+
+    def turned_away(
+        self, request: ApiRequest, error: Exception, this_id: str | None = None
+    ) -> ApiResponse:
+        """See `Pipeline.turned_away`."""
+        ...
 
 
 class Pipeline:
@@ -83,7 +103,7 @@ class Pipeline:
         self._identity = identity
         self._limits = limits
         self._observers = observers
-        self._time_limit = time_limit
+        self._time_limit = TimeLimit(time_limit)
         self._allowed_origins = allowed_origins
 
     async def run(
@@ -111,14 +131,14 @@ class Pipeline:
                 route = self._router.find(request.method, request.path)
                 if route.endpoint.limited:
                     passage.enter()
-                async with asyncio.timeout(self._time_limit - waited):
+                with self._time_limit.hold(waited):
                     answer = await self._answer(request, route, passage, this_id, learnt)
         except Exception as error:  # the one place where every error becomes an answer
-            answer = _refuse(error, this_id)
-            learnt.error = error
+            learnt.error = _named(error)
+            answer = _refuse(learnt.error, this_id)
         answer.headers.update(limit_headers(passage.allowances))
         answer = self._dressed(request, answer, this_id)
-        name = route.endpoint.name if route else _UNROUTED
+        name = route.endpoint.name if route else UNROUTED
         self._observe(name, request, answer, time.perf_counter() - started, learnt)
         trail.current.reset(trail_token)
         request_id.reset(token)
@@ -130,7 +150,7 @@ class Pipeline:
         this_id = new_request_id()
         token = request_id.set(this_id)
         answer = self.turned_away(nothing, error, this_id)
-        self._observe(_UNROUTED, nothing, answer, 0.0)
+        self._observe(UNROUTED, nothing, answer, 0.0)
         request_id.reset(token)
         return answer
 
@@ -276,10 +296,13 @@ def _flat(place: str, messages: object) -> Iterable[FieldError]:
 
 def _check_type(request: ApiRequest) -> None:
     """Refuse what calls itself something else than JSON; what says nothing is taken for JSON."""
-    if request.headers.get("content-encoding", "").strip().lower() not in {"", "identity"}:
+    headers = request.headers
+    if headers.get("content-type") == JSON and "content-encoding" not in headers:
+        return  # as nearly all do
+    if headers.get("content-encoding", "").strip().lower() not in {"", "identity"}:
         # A few compressed bytes can be gigabytes, and no request here is long enough to gain by it.
         raise UnsupportedBody
-    kind, _, parameters = request.headers.get("content-type", JSON).lower().partition(";")
+    kind, _, parameters = headers.get("content-type", JSON).lower().partition(";")
     kind = kind.strip()
     if kind != JSON and not (kind.startswith("application/") and kind.endswith("+json")):
         raise UnsupportedBody
@@ -301,7 +324,7 @@ def is_request_id(text: str) -> bool:
 
 def new_request_id() -> str:
     """An id for a request that brought none that can be used."""
-    return uuid.uuid4().hex
+    return secrets.token_hex(16)
 
 
 def _id_of(request: ApiRequest) -> str:
@@ -309,9 +332,14 @@ def _id_of(request: ApiRequest) -> str:
     return given if is_request_id(given) else new_request_id()
 
 
-def _refuse(error: Exception, this_id: str) -> ApiResponse:
+def _named(error: Exception) -> Exception:
+    """The error, where time that ran out is a store's doing."""
     if isinstance(error, TimeoutError):
-        error = StoreUnavailable("stores", "the request ran out of time")
+        return StoreUnavailable("stores", "the request ran out of time")
+    return error
+
+
+def _refuse(error: Exception, this_id: str) -> ApiResponse:
     if isinstance(error, StoreUnavailable):
         _log.error("%s unavailable: %s", error.store, error.cause)
     elif isinstance(error, Unauthenticated):

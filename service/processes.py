@@ -24,14 +24,15 @@ class WorkerProcesses(Collector):
     def collect(self) -> Iterable[Metric]:
         """Each metric once, with one sample for each worker."""
         together: dict[str, Metric] = {}
-        for self._asked in self._ids():
+        for process_id in self._ids():
+            self._asked = process_id
             for metric in self._one.collect():
                 whole = together.setdefault(
                     metric.name, Metric(metric.name, metric.documentation, metric.type)
                 )
                 for sample in metric.samples:
                     whole.add_sample(
-                        sample.name, {**sample.labels, "pid": self._asked}, sample.value
+                        sample.name, {**sample.labels, "pid": process_id}, sample.value
                     )
         return together.values()
 

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from service.values import value
 # A bucket that nobody takes from is full within a second or so. One that was thrown away comes back
 # full: only so many callers within that second could get more than their rate by it.
 _MOST_CALLERS = 10_000
@@ -32,7 +33,7 @@ class Policy:
         object.__setattr__(self, "header", f'"{self.name}";q={self.quota};w={self.window}')
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Allowance:
     """The answer to one request: may it pass, how many more may at once, when to come back.
 

@@ -8,17 +8,17 @@ outside of an id.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from urllib.parse import unquote
 
 from service.endpoints import Endpoint
 from service.errors import ImageMissing, MethodRefused, RouteMissing
 from service.schemas import UUID_PATTERN
+from service.values import value
 
 IMAGE_ID = "{image_id}"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Route:
     """An endpoint, with the id in the path ("" where it has none)."""
 
@@ -69,6 +69,8 @@ class Router:
             if path.startswith(before) and path.endswith(behind):
                 sent = path[len(before) : len(path) - len(behind)]
                 if sent and "/" not in sent:
+                    if "%" not in sent:
+                        return methods, sent
                     image_id = unquote(sent)
                     # Only an id may be escaped: a gateway in front routes by the text as sent, so
                     # `%63omplete` would come to whatever may answer for an image.

@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import resource
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from service.banner import banner, base_url
 from service.documents import live_endpoint
 from service.metrics import METRICS_TYPE, PrometheusMetrics
 from service.pages import page_endpoints
-from service.pipeline import Pipeline
+from service.pipeline import Answerer
 from service.provisioning import provision_stores
-from service.settings import Settings
+from service.settings import Settings, SettingsInvalid
 from service.shedding import Gate
 from service.storage.clients import open_admin_clients
 from service.web import listening, make_server
 from service.wiring import open_services, throttles
 from service.workers import supervised
 
+# Only whoever wants traces has what they take.
+if TYPE_CHECKING:
+    from service.tracing import Tracing
+
 Backend = Literal["auto", "embedded", "aws"]
 
 
 # Listening sockets, pipes, logs, the loop's own; connections beyond the limit, to be told so.
 _OTHER_DESCRIPTORS = 256
+# Objects made and not yet freed; a few megabytes at most.
+_GARBAGE_AFTER = 20_000
 
 _log = logging.getLogger(__name__)
 
@@ -42,11 +49,11 @@ class BackendLost(Exception):
         return self.__doc__ or ""
 
 
-async def run(settings: Settings, backend: Backend, workers: int) -> None:
+async def run(settings: Settings, backend: Backend, workers: int, *, traced: bool = False) -> None:
     """Serve until SIGINT or SIGTERM; then finish what is under way and stop everything started.
 
     Raises EmbeddedBackendFailed, BackendLost, WorkersFailed, StoreUnavailable,
-    ProvisioningConflict, OSError.
+    ProvisioningConflict, SettingsInvalid, OSError.
     """
     loop = asyncio.get_running_loop()
     # Ends with nothing when it is time to stop, else with what went wrong.
@@ -58,7 +65,9 @@ async def run(settings: Settings, backend: Backend, workers: int) -> None:
         if embedded:
             settings = await _start_embedded(stack, settings, lambda: _end(ended, BackendLost()))
         host, port = await stack.enter_async_context(
-            serving(settings) if workers == 1 else supervised(settings, workers, ended)
+            serving(settings, traced=traced)
+            if workers == 1
+            else supervised(settings, workers, ended)
         )
         print(
             banner(base_url(host, port), settings, workers=workers, embedded=embedded), flush=True
@@ -85,16 +94,23 @@ async def serving(
     workers: int = 1,
     metrics_folder: str | None = None,
     sockets: Sequence[socket.socket] | None = None,
+    traced: bool = False,
 ) -> AsyncIterator[tuple[str, int]]:
     """Serve from this process inside the block; yields the address.
 
     As one of several `workers` on `sockets`, with metrics in a folder that all of them share.
+    `traced` requests are told where the environment says (OTEL_...).
     """
     _raise_limit_of_descriptors(settings)
     gate = Gate(settings.overload_delay_ms / 1000, time.perf_counter)
     async with (
+        _tracing(traced) as tracing,
         open_standalone(
-            settings, workers=workers, gate=gate, metrics_folder=metrics_folder
+            settings,
+            workers=workers,
+            gate=gate,
+            metrics_folder=metrics_folder,
+            tracing=tracing,
         ) as pipeline,
         listening(
             make_server(pipeline, gate, max_connections=settings.max_client_connections),
@@ -104,33 +120,87 @@ async def serving(
             sockets=sockets,
         ) as address,
     ):
-        yield address
+        with _collecting_seldom():
+            yield address
 
 
-def open_standalone(
+@contextmanager
+def _collecting_seldom() -> Iterator[None]:
+    """Look for garbage less often, and only in what came after the start.
+
+    Requests leave hardly any that only the collector finds, but one list makes a thousand objects:
+    as Python has it, it would be interrupted twice, and all that was imported looked through for
+    every few dozen of them.
+    """
+    gc.collect()
+    gc.freeze()
+    before = gc.get_threshold()
+    gc.set_threshold(_GARBAGE_AFTER, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+@asynccontextmanager
+async def _tracing(wanted: bool) -> AsyncIterator[Tracing | None]:
+    if not wanted:
+        yield None
+        return
+    try:
+        from service.tracing import open_tracing
+    except ImportError as error:
+        _log.warning(
+            "OTEL_EXPORTER_OTLP_ENDPOINT says where traces go, but there are none: %s. "
+            "Install the extra: pip install 'mont-image-service[otel]'",
+            error,
+        )
+        yield None
+        return
+    async with AsyncExitStack() as stack:
+        try:
+            tracing = await stack.enter_async_context(open_tracing())
+        except ValueError as error:
+            raise SettingsInvalid([f"  OTEL_...: {error}"]) from error
+        yield tracing
+
+
+@asynccontextmanager
+async def open_standalone(
     settings: Settings,
     *,
     workers: int = 1,
     gate: Gate | None = None,
     metrics_folder: str | None = None,
-) -> AbstractAsyncContextManager[Pipeline]:
+    tracing: Tracing | None = None,
+) -> AsyncIterator[Answerer]:
     """The services as this door offers them: throttled, with the page and Prometheus metrics.
 
     Each of several `workers` takes on its part of the requests. `gate` hears of every answer.
     """
-    metrics = PrometheusMetrics(metrics_folder)
+    metrics = PrometheusMetrics(
+        metrics_folder, under_way=lambda: 0 if gate is None else gate.under_way
+    )
+    observers = [each for each in (metrics, gate, tracing) if each is not None]
     overall, callers = throttles(settings, time.monotonic, share=1 / workers)
     if gate is not None:
         gate.count_with(metrics.turned_away)
-    return open_services(
-        settings,
-        overall=overall,
-        callers=callers,
-        observers=[metrics] if gate is None else [metrics, gate],
-        limit_observers=[metrics],
-        webhooks=metrics.webhook,
-        extra=[*page_endpoints(), live_endpoint("/metrics", METRICS_TYPE, metrics.exposition)],
-    )
+    heard = [each.store_called for each in (metrics, tracing) if each is not None]
+    async with (
+        metrics.sampled(),
+        open_services(
+            settings,
+            overall=overall,
+            callers=callers,
+            observers=observers,
+            limit_observers=[metrics],
+            store_observers=heard,
+            webhooks=metrics.webhook,
+            extra=[*page_endpoints(), live_endpoint("/metrics", METRICS_TYPE, metrics.exposition)],
+        ) as pipeline,
+    ):
+        yield pipeline if tracing is None else tracing.around(pipeline)
 
 
 def _raise_limit_of_descriptors(settings: Settings) -> None:

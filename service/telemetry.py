@@ -9,12 +9,12 @@ import json
 import logging
 import sys
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
 import orjson
 
+from service.values import value
 from service import problems
 from service.trail import Trail
 
@@ -25,7 +25,7 @@ trace_id: ContextVar[str | None] = ContextVar("trace_id", default=None)
 _access = logging.getLogger("service.access")
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Answered:
     """One request, answered. `route` is the endpoint's name; `seconds` the time it took.
 

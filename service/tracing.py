@@ -26,8 +26,9 @@ from service.endpoints import ENDPOINTS
 from service.errors import MontError
 from service.exchange import ApiRequest, ApiResponse
 from service.outcomes import fault_of
-from service.pipeline import Answerer, is_probe
+from service.pipeline import UNROUTED, Answerer
 from service.telemetry import Answered, trace_id
+from service.web.turning_away import PROBES
 
 # What has not been sent by then is lost: the end of the process must not wait for a collector.
 _FLUSH_SECONDS = 3.0
@@ -128,7 +129,7 @@ class _Traced:
         self, request: ApiRequest, refusal: MontError | None = None, *, waited: float = 0.0
     ) -> ApiResponse:
         """See `pipeline.Answerer`."""
-        if is_probe(request.path):
+        if request.path in PROBES:
             return await self._inner.run(request, refusal, waited=waited)
         method = _method(request.method)
         with self._tracer.start_as_current_span(
@@ -136,7 +137,7 @@ class _Traced:
             context=_context.extract(request.headers),
             kind=SpanKind.SERVER,
             start_time=time.time_ns() - int(waited * 1e9),
-            attributes={"http.request.method": method, "url.path": request.path},
+            attributes={"http.request.method": method, "url.path": _sayable(request.path)},
         ) as span:
             context = span.get_span_context()
             name = trace.format_trace_id(context.trace_id) if context.is_valid else None
@@ -157,12 +158,17 @@ class _Traced:
         return self._inner.turned_away(request, error, this_id)
 
 
+def _sayable(text: str) -> str:
+    """Text that UTF-8 can say: with any other, a whole batch of spans could not be sent."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _method(method: str) -> str:
     return method if method in _METHODS else "_OTHER"
 
 
 def _template_of(request: Answered) -> str | None:
     """The path as its endpoint is declared; None for one that nobody serves."""
-    if request.route == "unrouted":
+    if request.route == UNROUTED:
         return None
     return _TEMPLATES.get(request.route, request.path)  # the door's own endpoints have fixed paths

@@ -1,12 +1,15 @@
-"""What all suites share: how hypothesis searches, and one LocalStack."""
+"""What all suites share: how hypothesis searches, botocore's data, and one LocalStack."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
+from unittest.mock import patch
 
 import pytest
+from botocore.loaders import create_loader
 from hypothesis import settings
 
 from tests.e2e.localstack.harness import Endpoint, LocalStackUnavailable, running_localstack
@@ -25,6 +28,19 @@ settings.register_profile(
     print_blob=True,
 )
 settings.load_profile("mont")
+
+
+# A shell has its background jobs ignore interrupts, and they would pass that on to every server.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_loader() -> Iterator[None]:
+    """Or each client of the SDK would read all of botocore's data anew."""
+    loader = create_loader()
+    with patch("botocore.session.create_loader", lambda _: loader):
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

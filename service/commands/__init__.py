@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "completion": "Print what makes a shell complete `mont`.",
     "keys": "Make, list and revoke API keys, for AUTH_MODE=api_key.",
     "events": "List the events of the outbox, and have them delivered again.",
+    "load": "Offer load to a service on a schedule, and measure how it bears it.",
     "cost": "Say what a month on AWS costs, and where the next limit lies.",
     "package": "Build the zip that Lambda runs.",
     "deploy": "Deploy to AWS, or to AWS_ENDPOINT_URL; again to update.",

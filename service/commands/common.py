@@ -31,6 +31,14 @@ def read_settings() -> Settings:
     return settings
 
 
+def wants_traces() -> bool:
+    """Whether the environment says where traces go, in the words of the OpenTelemetry standard."""
+    if os.environ.get("OTEL_TRACES_EXPORTER") == "none":
+        return False
+    where = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    return any(map(os.environ.get, where))
+
+
 def on_stores(work: Coroutine[Any, Any, T]) -> T:
     """Do work on the stores. Where they fail, say which and how."""
     from service.errors import StoreUnavailable

@@ -7,7 +7,7 @@ import errno
 
 import click
 
-from service.commands.common import Failure, read_settings
+from service.commands.common import Failure, read_settings, wants_traces
 from service.settings import Settings, SettingsInvalid
 
 
@@ -44,7 +44,14 @@ def serve(backend: str, workers: int | None) -> None:
     settings = read_settings()
     choice: dict[str, Backend] = {"auto": "auto", "embedded": "embedded", "aws": "aws"}
     try:
-        asyncio.run(run(settings, choice[backend], workers or settings.workers))
+        asyncio.run(
+            run(
+                settings,
+                choice[backend],
+                workers or settings.workers,
+                traced=wants_traces(),
+            )
+        )
     except StoreUnavailable as error:
         raise Failure(f"{error.store}: {error.cause}") from error
     except (

@@ -99,7 +99,7 @@ class Deployment:
         tables = [wanted[name] for name in _TABLES]
         if self.wish.existing_data:
             await self.existing.demand(wanted["BucketName"], tables)
-            return {name: wanted[name] for name in _NAMES}
+            return await self._with_stream({name: wanted[name] for name in _NAMES})
         name = f"{self.wish.stack}-data"
         template = read_template(template_path())
         given = {key: wanted[key] for key, name in _DATA_VARIABLES.items() if name in self.chosen}
@@ -107,7 +107,12 @@ class Deployment:
         if before is None or not before.exists:
             await self.existing.refuse(wanted["BucketName"], tables, name)
         stack = await self._deploy(name, template, given)
-        return {name: stack.parameters[name] for name in _NAMES}
+        return await self._with_stream({name: stack.parameters[name] for name in _NAMES})
+
+    async def _with_stream(self, names: dict[str, str]) -> dict[str, str]:
+        """The names, and where the events' stream is: its ARN is made anew with the table."""
+        stream = await self.existing.stream_of(names["EventsTableName"])
+        return names | {"EventStreamArn": stream}
 
     async def deploy_api(self, names: Mapping[str, str], package: bytes) -> str:
         """Deploy the functions and their gateway. Returns the base URL.

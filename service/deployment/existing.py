@@ -46,6 +46,13 @@ class ExistingStores:
                 "of them."
             )
 
+    async def stream_of(self, table: str) -> str:
+        """The ARN of a table's stream; empty where it has none."""
+        with translated("DynamoDB"):
+            answer = await self.dynamodb.describe_table(TableName=table)
+        stream: str = answer["Table"].get("LatestStreamArn", "")
+        return stream
+
     async def _there(self, bucket: str, tables: Sequence[str]) -> dict[str, bool]:
         """Each store, as it is called in messages, and whether it exists."""
         found = {f"bucket {bucket}": await self._has_bucket(bucket)}

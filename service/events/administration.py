@@ -39,13 +39,13 @@ async def replay(settings: Settings, event_ids: Sequence[str]) -> list[str]:
 async def replay_all(settings: Settings, *, dead: bool, since: str | None) -> int:
     """Have all of a kind delivered again: the dead, or what happened since. How many they were.
 
-    What waits is left alone: it is delivered anyway. Raises StoreUnavailable.
+    What waits for a webhook is left alone: it is delivered anyway. Raises StoreUnavailable.
     """
     now = timestamps.to_text(datetime.now(UTC))
     number = 0
     async with _open_outbox(settings) as outbox:
         async for delivery in outbox.list_all("dead" if dead else None):
-            over = delivery.state != "waiting"
+            over = delivery.state != "waiting" or settings.events == "eventbridge"
             if over and (since is None or delivery.event.occurred_at >= since):
                 number += await outbox.replay(delivery.event.event_id, now)
     return number

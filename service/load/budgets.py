@@ -119,20 +119,21 @@ def _tally(step: Step, target: str) -> Tally:
 
 
 def _of_tally(budget: Budget, tally: Tally) -> Judged:
-    if not tally.count:
+    share = budget.metric in _SHARES
+    if not (tally.count if share else tally.latencies.count):
         return Judged(budget, None, kept=False)
-    if budget.metric == "errors":
-        return _compare(budget, tally.errors / tally.count)
-    if budget.metric == "turned-away":
-        return _compare(budget, tally.turned_away / tally.count)
-    if not tally.latencies.count:
-        return Judged(budget, None, kept=False)
-    if budget.metric == "mean":
-        return _compare(budget, tally.latencies.mean)
-    if budget.metric == "max":
-        return _compare(budget, tally.latencies.most)
-    assert budget.percentile is not None
-    return _compare(budget, tally.latencies.at(budget.percentile))
+    match budget.metric:
+        case "errors":
+            measured = tally.errors / tally.count
+        case "turned-away":
+            measured = tally.turned_away / tally.count
+        case "mean":
+            measured = tally.latencies.mean
+        case "max":
+            measured = tally.latencies.most
+        case percentile:
+            measured = tally.latencies.at(float(percentile[1:]))
+    return _compare(budget, measured)
 
 
 def _compare(budget: Budget, measured: float) -> Judged:

@@ -56,9 +56,7 @@ def jpeg(size: int, random: Random) -> Picture:
     tables = b"".join(
         _segment(0xC4, number + bytes([1]) + bytes(15) + b"\0") for number in _HUFFMAN
     )
-    head = (
-        b"\xff\xd8" + _segment(0xDB, b"\0" + b"\x10" * 64) + _segment(0xC0, frame) + tables
-    )
+    head = b"\xff\xd8" + _segment(0xDB, b"\0" + b"\x10" * 64) + _segment(0xC0, frame) + tables
     # Two bits a block, all of them 0, which fills whole bytes.
     scan = _segment(0xDA, b"\x01\x01\x00\x00\x3f\x00") + bytes(_SIDE * _SIDE * 2 // 8)
     filling = size - len(head) - len(scan) - 2

@@ -69,12 +69,13 @@ class Tester:
 class Step:
     """What was measured at one rate of actions, of those that were due in `seconds`.
 
-    `begin` and `seconds` of the measured time, `offered` actions due then, `done` those that ended
-    well then, whenever they were due. `everything`: all calls of the API, and what was not sent.
-    `made_up`: actions that first had to upload the image that they are about.
+    `start` of its warm-up, `begin` and `seconds` of the measured time, `offered` actions due then,
+    `done` those that ended well then, whenever they were due. `everything`: all calls of the API,
+    and what was not sent. `made_up`: actions that first had to upload the image that they are about.
     """
 
     rate: float
+    start: float
     begin: float
     seconds: float
     offered: int

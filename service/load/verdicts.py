@@ -19,6 +19,10 @@ from service.client import (
 Kind = Literal["good", "turned away", "error"]
 # Too many requests, or not now: the service did what it should under load.
 _TURNED_AWAY = frozenset({429, 503})
+_OWN_WORDS: dict[type[BaseException], str] = {
+    ChecksumMismatch: "other bytes arrived than were sent",
+    UnexpectedAnswer: "no answer of this API",
+}
 _NO_TYPE = frozenset({"", "about:blank"})
 
 
@@ -42,22 +46,18 @@ NOT_SENT = Verdict("error", "not sent: every client was busy", waited=True)
 
 def verdict_of(error: MontError | TimeoutError) -> Verdict:
     """The class of an error."""
+    if isinstance(error, MontProblem):
+        word = error.type.rpartition(":")[2]
+        named = f"status {error.status}" if error.type in _NO_TYPE else f"{error.status} {word}"
+        return _answered(error.status, named)
     match error:
-        case MontProblem() if error.type in _NO_TYPE:
-            return _answered(error.status, f"status {error.status}")
-        case MontProblem():
-            return _answered(error.status, f"{error.status} {error.type.rpartition(':')[2]}")
         case StorageRefused():
             return _answered(error.status, f"S3 {error.status} {error.code}".rstrip())
         case TimeoutError():
             return TIMED_OUT
         case ConnectionFailed():
             return _broken(error.__cause__)
-        case ChecksumMismatch():
-            return Verdict("error", "other bytes than were sent")
-        case UnexpectedAnswer():
-            return Verdict("error", "no answer of this API")
-    return Verdict("error", type(error).__name__)
+    return Verdict("error", _OWN_WORDS.get(type(error), type(error).__name__))
 
 
 def _answered(status: int, name: str) -> Verdict:

@@ -1,8 +1,10 @@
 """What goes over the wire: marshmallow schemas, with the contract's own field names."""
 
 from service.schemas.answers import (
-    BatchSchema,
+    DeletionsSchema,
     DownloadLinkSchema,
+    DownloadLinksSchema,
+    EitherOf,
     HealthSchema,
     ImageListSchema,
     ImageSchema,
@@ -31,13 +33,15 @@ __all__ = [
     "UUID_PATTERN",
     "Batch",
     "BatchRequest",
-    "BatchSchema",
     "CompleteRequest",
     "DeleteRequest",
+    "DeletionsSchema",
     "DownloadLinkSchema",
+    "DownloadLinksSchema",
     "DownloadQuery",
     "EditImage",
     "EditRequest",
+    "EitherOf",
     "HealthSchema",
     "ImageListSchema",
     "ImageSchema",

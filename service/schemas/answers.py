@@ -2,43 +2,62 @@
 
 from __future__ import annotations
 
-from operator import attrgetter
+from typing import Any
 
-from marshmallow import INCLUDE, Schema, fields
+from marshmallow import Schema, fields
 
 from service.model import Image
 from service.schemas.fields import ImageId
+
+
+class EitherOf(fields.Raw):
+    """A document of one of several kinds."""
+
+    def __init__(self, *kinds: type[Schema], **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self.kinds = kinds
 
 
 class UploadTicketSchema(Schema):
     """Where and how to send the bytes."""
 
     image_id = ImageId(required=True)
-    presigned_url = fields.Url(required=True, metadata={"description": "POST the form here."})
+    presigned_url = fields.Url(
+        required=True, metadata={"description": "POST the form here, as multipart/form-data."}
+    )
     fields_ = fields.Dict(
         keys=fields.String(),
         values=fields.String(),
         required=True,
         data_key="fields",
-        metadata={"description": "Form fields to send first; then the bytes as `file`."},
+        metadata={
+            "description": "Form fields, to be sent unchanged and first; then the bytes as `file`."
+        },
     )
-    method = fields.Constant("POST", required=True)
-    expires_in = fields.Integer(required=True, metadata={"description": "Seconds."})
-    expires_at = fields.String(required=True, metadata={"format": "date-time"})
+    method = fields.Constant("POST", required=True, metadata={"type": "string"})
+    expires_in = fields.Integer(
+        required=True, metadata={"description": "Seconds that the form is good for."}
+    )
+    expires_at = fields.String(
+        required=True, metadata={"format": "date-time", "description": "The same as a time."}
+    )
     s3_key = fields.String(
         required=True, metadata={"description": "Where the image will be served from."}
     )
 
 
 class ImageSchema(Schema):
-    """An image."""
+    """An image's metadata."""
 
     image_id = ImageId(required=True)
     user_id = fields.String(required=True)
-    filename = fields.String(required=True)
+    filename = fields.String(required=True, metadata={"description": "Exactly as it was sent."})
     content_type = fields.String(required=True)
     file_size = fields.Integer(required=True, metadata={"description": "In bytes."})
-    upload_timestamp = fields.String(required=True, metadata={"format": "date-time"})
+    upload_timestamp = fields.String(
+        required=True,
+        metadata={"format": "date-time", "description": "When the upload was completed."},
+    )
     tags = fields.List(fields.String(), required=True)
     description = fields.String(required=True, allow_none=True)
     status = fields.String(required=True)
@@ -57,7 +76,9 @@ class ImageListSchema(Schema):
     next_token = fields.String(
         required=True, allow_none=True, metadata={"description": "null on the last page."}
     )
-    has_more = fields.Boolean(required=True)
+    has_more = fields.Boolean(
+        required=True, metadata={"description": "Whether there is a `next_token`."}
+    )
 
 
 class OutcomeSchema(Schema):
@@ -72,8 +93,10 @@ class DownloadLinkSchema(Schema):
     """Where to fetch an image's bytes."""
 
     image_id = ImageId(required=True)
-    presigned_url = fields.Url(required=True)
-    expires_in = fields.Integer(required=True, metadata={"description": "Seconds."})
+    presigned_url = fields.Url(required=True, metadata={"description": "GET the bytes here."})
+    expires_in = fields.Integer(
+        required=True, metadata={"description": "Seconds that the link is good for."}
+    )
     filename = fields.String(required=True)
     content_type = fields.String(required=True)
 
@@ -81,35 +104,51 @@ class DownloadLinkSchema(Schema):
 class FieldErrorSchema(Schema):
     """One bad field."""
 
-    location = fields.String(required=True, metadata={"example": "body.file_size"})
-    detail = fields.String(required=True)
+    location = fields.String(
+        required=True,
+        metadata={"description": "Where it is: `body.tags.3`, `query.limit`, `header.If-Match`."},
+    )
+    detail = fields.String(required=True, metadata={"description": "What is wrong there."})
 
 
 class ProblemSchema(Schema):
     """What went wrong (RFC 9457)."""
 
-    type = fields.String(required=True, metadata={"format": "uri-reference"})
-    title = fields.String(required=True)
-    status = fields.Integer(required=True)
-    detail = fields.String(required=True)
+    type = fields.String(
+        required=True,
+        metadata={"format": "uri-reference", "description": "The kind: stable, to be compared."},
+    )
+    title = fields.String(required=True, metadata={"description": "The kind in words."})
+    status = fields.Integer(required=True, metadata={"description": "The HTTP status."})
+    detail = fields.String(
+        required=True, metadata={"description": "What is wrong here, and what to do about it."}
+    )
     instance = fields.String(required=True, metadata={"description": "The request's X-Request-Id."})
-    errors = fields.List(fields.Nested(FieldErrorSchema))
+    errors = fields.List(
+        fields.Nested(FieldErrorSchema), metadata={"description": "Each bad field, where any is."}
+    )
 
 
-class BatchItemSchema(Schema):
-    """One item of a batch: the single call's answer, or a problem with the item's `image_id`."""
-
-    class Meta:
-        unknown = INCLUDE
+class BatchProblemSchema(ProblemSchema):
+    """What went wrong with one item of a batch."""
 
     image_id = ImageId(required=True)
 
 
-class BatchSchema(Schema):
-    """One result for each id asked for, in that order."""
+class _BatchSchema(Schema):
+    count = fields.Integer(required=True, metadata={"description": "Results, problems included."})
 
-    results = fields.List(fields.Nested(BatchItemSchema), required=True)
-    count = fields.Integer(required=True)
+
+class DownloadLinksSchema(_BatchSchema):
+    """One link or problem for each id asked for, in that order."""
+
+    results = fields.List(EitherOf(DownloadLinkSchema, BatchProblemSchema), required=True)
+
+
+class DeletionsSchema(_BatchSchema):
+    """One outcome or problem for each id asked for, in that order."""
+
+    results = fields.List(EitherOf(OutcomeSchema, BatchProblemSchema), required=True)
 
 
 class HealthSchema(Schema):
@@ -118,15 +157,24 @@ class HealthSchema(Schema):
     status = fields.String(required=True, metadata={"example": "ok"})
 
 
-# What is not required is not the image's own.
-_IMAGE_FIELDS = tuple(name for name, each in ImageSchema().fields.items() if each.required)
-_image_values = attrgetter(*_IMAGE_FIELDS)
-
-
 def image_document(image: Image) -> dict[str, object]:
     """An image as ImageSchema describes it.
 
-    The schema names the fields, but does not dump them one by one: all of an image's values are
-    plain already, and a page of 100 would spend most of its time there.
+    Written out, and not dumped by the schema: all of an image's values are plain already, and a
+    page of 100 would spend most of its time there. A test compares the two.
     """
-    return dict(zip(_IMAGE_FIELDS, _image_values(image), strict=True))
+    return {
+        "image_id": image.image_id,
+        "user_id": image.user_id,
+        "filename": image.filename,
+        "content_type": image.content_type,
+        "file_size": image.file_size,
+        "upload_timestamp": image.upload_timestamp,
+        "tags": image.tags,
+        "description": image.description,
+        "status": image.status,
+        "s3_key": image.s3_key,
+        "etag": image.etag,
+        "width": image.width,
+        "height": image.height,
+    }

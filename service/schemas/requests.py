@@ -74,7 +74,9 @@ class RequestSchema(Schema):
 
 
 class _File(RequestSchema):
-    user_id = UserId(required=True, metadata={"example": "user123"})
+    user_id = UserId(
+        required=True, metadata={"description": "Whose image it is.", "example": "user123"}
+    )
     tags = tags_field(metadata={"example": ["vacation", "beach"]})
     description = description_field(metadata={"example": "Evening at the beach"})
 
@@ -87,17 +89,20 @@ class _File(RequestSchema):
 
 
 class UploadRequest(_File):
-    """POST /images/upload-url."""
+    """An upload, declared before it happens (POST /images/upload-url)."""
 
     filename = fields.String(
         required=True,
         validate=validate.Length(1, LONGEST_FILENAME),
-        metadata={"example": "vacation-photo.jpg"},
+        metadata={
+            "description": "As its owner knows it, in any characters: shown back exactly so.",
+            "example": "vacation-photo.jpg",
+        },
     )
-    content_type = fields.String(required=True, metadata={"example": "image/jpeg"})
-    file_size = Count(
-        required=True, metadata={"description": "In bytes, exactly.", "example": 2048000}
+    content_type = fields.String(
+        required=True, metadata={"description": "What the bytes are: they are looked at."}
     )
+    file_size = Count(required=True, metadata={"description": "In bytes, exactly."})
     tags = tags_field(allow_none=True, metadata={"example": ["vacation", "beach"]})
 
     @post_load
@@ -107,14 +112,17 @@ class UploadRequest(_File):
 
 
 class CompleteRequest(_File):
-    """POST /images/complete. What is left out is taken from what was declared for the upload."""
+    """An upload that was sent (POST /images/complete).
+
+    What is left out is taken from what was declared for it.
+    """
 
     image_id = ImageId(required=True)
     filename = fields.String(
         validate=validate.Length(1, LONGEST_FILENAME), metadata={"example": "vacation-photo.jpg"}
     )
-    content_type = fields.String(metadata={"example": "image/jpeg"})
-    file_size = Count(metadata={"description": "In bytes.", "example": 2048000})
+    content_type = fields.String()
+    file_size = Count(metadata={"description": "In bytes."})
     tags = tags_field(allow_none=True, metadata={"example": ["vacation", "beach"]})
 
     @post_load
@@ -132,8 +140,8 @@ class ListQuery(RequestSchema):
     start_date = Instant(
         timestamps.earliest,
         metadata={
-            "description": "The earliest, as ISO 8601 date or time; UTC unless it has an offset.",
-            "example": "2026-01-01",
+            "description": "The earliest, as ISO 8601 date or time; UTC unless it has an offset. "
+            "Such as `2026-01-01` or `2026-01-01T08:00:00+01:00`.",
         },
     )
     end_date = Instant(
@@ -141,7 +149,6 @@ class ListQuery(RequestSchema):
         metadata={
             "description": "The latest, inclusive: a date includes its whole day, "
             "a time to the second that whole second.",
-            "example": "2026-02-13",
         },
     )
     limit = QueryCount(metadata={"description": "Images on the page."})
@@ -184,7 +191,10 @@ class EditImage:
 
 
 class EditRequest(RequestSchema):
-    """PATCH /images/{image_id}. Only what is named here can be changed: the rest is refused."""
+    """What to change (PATCH /images/{image_id}), beside whose image it is.
+
+    Only what is named here can be changed: anything else is refused.
+    """
 
     class Meta:
         unknown = RAISE
@@ -217,10 +227,10 @@ class Owner:
 
 
 class DeleteRequest(RequestSchema):
-    """DELETE /images/{image_id}: the owner, in the body or in the query."""
+    """Who deletes (DELETE /images/{image_id}), in the body or in the query."""
 
     names_images = True
-    user_id = UserId(metadata={"example": "user123"})
+    user_id = UserId(metadata={"description": "Whose image it is."})
 
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> Owner:
@@ -252,7 +262,7 @@ class Batch:
 
 
 class BatchRequest(RequestSchema):
-    """The two batch calls."""
+    """Several images of one user (the two batch calls)."""
 
     names_images = True
     image_ids = fields.List(ImageId(), required=True, validate=validate.Length(1, LARGEST_BATCH))

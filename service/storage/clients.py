@@ -14,7 +14,7 @@ from service.settings import Settings
 from service.storage import patience
 from service.storage.calls import Caller, OnCall, Reach
 from service.storage.dynamodb_client import DynamoDBClient
-from service.storage.places import FixedKeys, Place, plain_bucket, plain_keys, plain_tables
+from service.storage.places import KeySource, Place, plain_bucket, plain_keys, plain_tables
 from service.storage.presigning import Presigner
 from service.storage.retries import Retries
 from service.storage.s3_client import S3Client
@@ -71,6 +71,17 @@ async def open_clients(
 
 
 @asynccontextmanager
+async def open_caller(
+    settings: Settings, environment: Mapping[str, str], name: str, place: Place
+) -> AsyncIterator[Caller]:
+    """What makes calls of another service at this place, with the keys of the stores."""
+    async with AsyncExitStack() as stack:
+        stores = _plain(settings, environment, stack) or await _asked(settings, stack)
+        reach = _reach(settings, stores.dynamodb.keys, lambda _: place, stack)
+        yield Caller(name, reach, Clock(), Retries(patience.TRIES), None)
+
+
+@asynccontextmanager
 async def open_admin_clients(settings: Settings) -> AsyncIterator[Clients]:
     """The SDK's own clients, with every call that there is, for what is done once in a while."""
     from service.storage.sdk import open_sdk_clients
@@ -107,7 +118,7 @@ def _plain(
 
 
 def _reach(
-    settings: Settings, keys: FixedKeys, place_of: Callable[[str], Place], stack: AsyncExitStack
+    settings: Settings, keys: KeySource, place_of: Callable[[str], Place], stack: AsyncExitStack
 ) -> Reach:
     """A way to one store, with a connection pool of its own."""
     opened: list[StoreSession] = []

@@ -14,6 +14,7 @@ import heapq
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from service.model import HIGHEST_ID, LOWEST_ID, Image, Page, Position, Selection
 from service.together import together
@@ -22,6 +23,9 @@ _BEFORE_ALL = "0"
 # About what one answer of DynamoDB can hold (1 MB); more would only be cut.
 _MOST_ROWS = 1_000
 _BEHIND_ALL = "9999-12-31T23:59:59.999999Z"
+# A position as a pair of texts: pages compare hundreds.
+_Place = tuple[str, str]
+_place = attrgetter("upload_timestamp", "image_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class _Partition:
         self._fetch = fetch
         self._descending = selection.order == "desc"
         self._after = after
+        self._behind = None if after is None else (after.timestamp, after.image_id)
         self._bounds = _bounds(selection, after)
         self._reading = reading
         self._evaluated = 0
@@ -95,7 +100,7 @@ class _Partition:
             )
             self._evaluated += chunk.evaluated
             self._rows = min(2 * self._rows, _MOST_ROWS)
-            self._held += [image for image in chunk.images if self._is_ahead(image)]
+            self._held += self._ahead(chunk.images)
             if chunk.resume is None:
                 self.ended = True
                 self._settle(None)
@@ -111,20 +116,31 @@ class _Partition:
             self._after is None or self.frontier != self._after.timestamp
         )
 
-    def _is_ahead(self, image: Image) -> bool:
-        if self._after is None:
-            return True
-        if self._descending:
-            return image.position < self._after
-        return image.position > self._after
+    def take(self, most: int, other: _Place | None) -> list[Image]:
+        """The next image, and as many more, up to `most`, as come before `other`."""
+        ready = self.ready
+        if other is None:
+            return [ready.popleft() for _ in range(min(most, len(ready)))]
+        taken = [ready.popleft()]
+        while ready and len(taken) < most and self._is_first(_place(ready[0]), other):
+            taken.append(ready.popleft())
+        return taken
+
+    def _is_first(self, place: _Place, other: _Place) -> bool:
+        return place > other if self._descending else place < other
+
+    def _ahead(self, images: Sequence[Image]) -> Sequence[Image]:
+        """Those behind the position where the page starts."""
+        behind = self._behind
+        if behind is None:
+            return images
+        return [image for image in images if self._is_first(behind, _place(image))]
 
     def _settle(self, unfinished: str | None) -> None:
         """Move held images to `ready`, but for those of the instant that may go on."""
         settled = [image for image in self._held if image.upload_timestamp != unfinished]
         self._held = [image for image in self._held if image.upload_timestamp == unfinished]
-        self.ready.extend(
-            sorted(settled, key=lambda image: image.position, reverse=self._descending)
-        )
+        self.ready.extend(sorted(settled, key=_place, reverse=self._descending))
 
 
 async def read_page(
@@ -152,7 +168,9 @@ async def read_page(
     while nearest := queue.pop():
         if len(images) == limit:
             return Page(tuple(images), images[-1].position)
-        images.append(nearest.ready.popleft())
+        # One at a time where the rest of a stalled partition may be in between.
+        most = limit - len(images) if queue.edge is None else 1
+        images += nearest.take(most, queue.next_place)
         await nearest.fill()
         queue.push(nearest)
     if queue.edge is None:
@@ -171,11 +189,16 @@ class _Queue:
 
     def push(self, partition: _Partition) -> None:
         if partition.ready:
-            rank = _Rank(partition.ready[0].position, self._descending)
+            rank = _Rank(_place(partition.ready[0]), self._descending)
             heapq.heappush(self._heap, (rank, id(partition), partition))
         elif not partition.ended and partition.frontier is not None:
             edges = [edge for edge in (self.edge, partition.frontier) if edge is not None]
             self.edge = max(edges) if self._descending else min(edges)
+
+    @property
+    def next_place(self) -> _Place | None:
+        """Where the nearest of the partitions left goes on."""
+        return self._heap[0][0].place if self._heap else None
 
     def pop(self) -> _Partition | None:
         if not self._heap:
@@ -192,13 +215,13 @@ class _Queue:
 
 @dataclass(frozen=True, slots=True)
 class _Rank:
-    position: Position
+    place: _Place
     descending: bool
 
     def __lt__(self, other: _Rank) -> bool:
         if self.descending:
-            return other.position < self.position
-        return self.position < other.position
+            return other.place < self.place
+        return self.place < other.place
 
 
 def _bounds(selection: Selection, after: Position | None) -> Bounds:

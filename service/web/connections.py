@@ -15,7 +15,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 
 from service.errors import MalformedMessage, Overloaded
-from service.pipeline import MAX_BODY_BYTES, Pipeline, new_request_id
+from service.pipeline import MAX_BODY_BYTES, Answerer, new_request_id
 from service.shedding import Gate, arrival
 from service.web import messages
 from service.web.turning_away import PROBES, TurnedAway
@@ -33,7 +33,7 @@ MAX_CLIENT_CONNECTIONS = 4096
 
 
 def make_server(
-    pipeline: Pipeline,
+    pipeline: Answerer,
     gate: Gate | None = None,
     *,
     max_connections: int = MAX_CLIENT_CONNECTIONS,
@@ -48,7 +48,7 @@ def make_server(
 class Server(web.Server):
     """aiohttp's server with connections of ours."""
 
-    def __init__(self, pipeline: Pipeline, gate: Gate, max_connections: int) -> None:
+    def __init__(self, pipeline: Answerer, gate: Gate, max_connections: int) -> None:
         # Cancelling a handler whose client went away could stop an operation between two writes.
         super().__init__(self._handle, request_factory=_make_request, handler_cancellation=False)
         self.pipeline = pipeline

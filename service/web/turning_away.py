@@ -11,7 +11,7 @@ from aiohttp.http import HttpVersion11, RawRequestMessage
 
 from service.errors import Overloaded
 from service.exchange import ApiRequest, ApiResponse
-from service.pipeline import Pipeline, is_request_id, new_request_id
+from service.pipeline import Answerer, is_request_id, new_request_id
 
 # Whoever asks these wants to know how things are, and needs to most when they are bad.
 PROBES = frozenset({"/livez", "/readyz", "/metrics"})
@@ -23,7 +23,7 @@ _SIMPLE = frozenset({"GET", "POST", "PATCH", "DELETE"})
 class TurnedAway:
     """The answer `overloaded`, as bytes for one connection."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Answerer) -> None:
         # An origin that may read answers is told so by name: then each request has its own answer.
         anywhere = pipeline.turned_away(ApiRequest("GET", "/"), Overloaded(), _MARK)
         self._for_any_origin = anywhere.headers.get("Access-Control-Allow-Origin") == "*"

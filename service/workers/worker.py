@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from service.commands.common import read_settings
+from service.commands.common import read_settings, wants_traces
 from service.serve import serving
 from service.settings import Settings
 from service.workers.supervisor import READY
@@ -58,7 +58,13 @@ async def _serve(
         args=(orphaned, lambda: loop.call_soon_threadsafe(stop.set), most),
         daemon=True,
     ).start()
-    async with serving(settings, workers=workers, metrics_folder=folder, sockets=sockets):
+    async with serving(
+        settings,
+        workers=workers,
+        metrics_folder=folder,
+        sockets=sockets,
+        traced=wants_traces(),
+    ):
         sys.stdout.buffer.write(READY)
         sys.stdout.flush()
         # Nobody reads the standard output any more.

@@ -159,9 +159,10 @@ async def test_a_service_without_keys_says_so_whatever_is_asked(
     async with open_clients(Settings(s3_bucket_name="mont-images"), os.environ) as clients:
         objects = S3ImageObjects(clients, "mont-images")
         for ask in {**OBJECT_CALLS, **SIGNING_CALLS}.values():
-            with pytest.raises(StoreUnavailable, match="credentials") as failure:
+            with pytest.raises(StoreUnavailable) as failure:
                 await ask(objects)
             assert failure.value.store == "S3"
+            assert failure.value.cause.startswith("NoCredentialsError")
 
 
 async def test_links_are_signed_for_the_public_host(s3_bucket: Bucket, embedded: str) -> None:

@@ -11,12 +11,11 @@ import base64
 import json
 import math
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
-from unittest.mock import patch
 from zlib import crc32
 
 import pytest
@@ -31,7 +30,6 @@ from botocore.exceptions import (
     NoCredentialsError,
     ReadTimeoutError,
 )
-from botocore.loaders import create_loader
 
 from service.errors import StoreUnavailable
 from service.settings import Settings
@@ -54,14 +52,6 @@ Use = Callable[[Clients], Awaitable[Any]]
 OPENERS = {"sdk": open_admin_clients, "mont": open_clients}
 ITEM = {"id": {"S": "ü"}, "n": {"N": "1.5"}, "l": {"L": [{"BOOL": True}, {"NULL": True}]}}
 XMLNS = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_loader() -> Iterator[None]:
-    """Or each client of the SDK would read all of botocore's data anew."""
-    loader = create_loader()
-    with patch("botocore.session.create_loader", lambda _: loader):
-        yield
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import aiohttp
 import pytest
@@ -16,6 +17,7 @@ from service.settings import Settings
 from service.web import listening, make_server
 from tests.support.api import HttpApi
 from tests.support.faultproxy import FaultProxy, fault_proxy
+from tests.support.makers import FakeClock
 from tests.support.stores import held_open, no_real_account, provisioned, random_settings
 
 
@@ -25,6 +27,13 @@ class Service:
 
     api: HttpApi
     proxy: FaultProxy
+    clock: FakeClock
+    patience: timedelta
+    """How long it leaves what is under way to whoever began it."""
+
+    def let_time_pass(self) -> None:
+        """Whatever was under way is nobody's any more."""
+        self.clock.seconds += self.patience.total_seconds() + 1
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -52,12 +61,16 @@ async def failing_service(stores: Settings, **changes: int) -> AsyncIterator[Ser
             s3_public_endpoint_url=stores.aws_endpoint_url,
             **changes,
         )
-        async with (
-            open_standalone(settings) as pipeline,
-            listening(make_server(pipeline), "127.0.0.1", 0, grace=1) as (host, port),
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as browser,
-        ):
-            yield Service(HttpApi(browser, f"http://{host}:{port}"), proxy)
+        clock = FakeClock()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("service.wiring._now", clock.now)
+            async with (
+                open_standalone(settings) as pipeline,
+                listening(make_server(pipeline), "127.0.0.1", 0, grace=1) as (host, port),
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as browser,
+            ):
+                api = HttpApi(browser, f"http://{host}:{port}")
+                yield Service(api, proxy, clock, settings.abandoned_after)
         # A black hole holds on to its calls until the proxy is gone.
         await asyncio.sleep(0)
 

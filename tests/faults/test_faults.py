@@ -36,8 +36,9 @@ def failed_cleanly(answer: Answer) -> bool:
     return is_unavailable(document)
 
 
-async def settle(each: Prepared) -> None:
-    """Make the call again, as a client would that got no good answer."""
+async def settle(service: Service, each: Prepared) -> None:
+    """Make the call again, as a client would that got no good answer: some time later."""
+    service.let_time_pass()
     await each.succeeded(await each.make())
 
 
@@ -56,7 +57,7 @@ async def test_every_endpoint_bears_it(service: Service, fault: str) -> None:
     for name, answer in answers.items():
         assert (answer.status == 200) if fault in HARMLESS else failed_cleanly(answer), name
     for each in prepared.values():
-        await settle(each)
+        await settle(service, each)
 
 
 @pytest.mark.parametrize("fault", ["reset after", "500", "throttled", "truncated"])
@@ -70,7 +71,7 @@ async def test_it_is_tried_again_but_not_for_ever(service: Service, fault: str, 
     # The first call of the stores fails, so there is no other.
     assert 1 < len(service.proxy.calls) <= TRIES
     assert len(set(service.proxy.calls)) == 1
-    await settle(each)
+    await settle(service, each)
 
 
 async def test_links_and_forms_need_no_store_to_be_up(service: Service) -> None:
@@ -86,7 +87,7 @@ async def test_a_dead_store_holds_up_nobody_who_does_not_need_it(service: Servic
     service.proxy.only = {"GET", "PUT", "POST", "DELETE", "HEAD"}.__contains__
     service.proxy.fault = FAULTS["black hole"]
     asked = asyncio.create_task(ready.make())
-    await settle(shown)
+    await settle(service, shown)
     assert not asked.done()
     assert failed_cleanly(await asked)
 

@@ -14,7 +14,7 @@ import pytest
 from service.settings import Settings
 from tests.faults.calls import CALLS
 from tests.faults.conftest import Service, failing_service
-from tests.faults.test_faults import HARMLESS, failed_cleanly
+from tests.faults.test_faults import HARMLESS, failed_cleanly, settle
 from tests.support.faultproxy import FAULTS, once
 
 pytestmark = pytest.mark.skipif(
@@ -52,7 +52,7 @@ async def test_one_call_that_fails(service: Service, name: str, fault: str) -> N
             pass  # what came back is right, or tells of a first try that did its work
         else:
             assert failed_cleanly(answer), (number, answer.body)
-        await prepared.succeeded(await prepared.make())
+        await settle(service, prepared)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -65,4 +65,4 @@ async def test_all_calls_fail_and_all_endpoints_are_in_time(service: Service, fa
     for name, answer in zip(prepared, answers, strict=True):
         assert (answer.status == 200) if fault in HARMLESS else failed_cleanly(answer), name
     for each in prepared.values():
-        await each.succeeded(await each.make())
+        await settle(service, each)

@@ -106,7 +106,9 @@ async def test_the_first_deployment_makes_the_stores_and_names_them(site: Site) 
         "ApiKeysTableName": f"Keys-{site.stack}",
         "UsageTableName": f"Usage-{site.stack}",
         "EventsTableName": f"Events-{site.stack}",
+        "EventStreamArn": names["EventStreamArn"],
     }
+    assert f":table/Events-{site.stack}/stream/" in names["EventStreamArn"]
     async with open_admin_clients(site.settings) as clients:
         await clients.s3.head_bucket(Bucket=names["BucketName"])
         table = await clients.dynamodb.describe_table(TableName=names["TableName"])
@@ -170,6 +172,7 @@ async def test_stores_from_elsewhere_are_named_with_the_ways_out(site: Site) -> 
 async def test_existing_stores_are_used_without_a_stack(site: Site) -> None:
     await provision(site.settings)
     names = await site.deploy_data(existing_data=True)
+    assert f":table/Events-{site.stack}/stream/" in names["EventStreamArn"]
     assert names["BucketName"] == site.settings.s3_bucket_name
     assert names["TableName"] == site.settings.dynamodb_table_name
     async with site.deployment() as deployment:

@@ -285,6 +285,8 @@ def test_every_parameter_of_the_service_reaches_it() -> None:
         "AuthMode": "jwt",
         "ApiKeysTableName": "MyKeys",
         "UsageTableName": "MyUsage",
+        "Events": "eventbridge",
+        "EventsTableName": "MyEvents",
         "DailyQuota": "500",
         "StorageQuotaBytes": "1000000",
         "StorageQuotaImages": "100",
@@ -315,6 +317,8 @@ def test_every_parameter_of_the_service_reaches_it() -> None:
         auth_mode="jwt",
         api_keys_table_name="MyKeys",
         usage_table_name="MyUsage",
+        events="eventbridge",
+        events_table_name="MyEvents",
         daily_quota=500,
         storage_quota_bytes=1_000_000,
         storage_quota_images=100,
@@ -695,6 +699,43 @@ def test_a_sweep_may_list_no_more_than_it_may_read(deployed: Deployed) -> None:
     (listing,) = (each for each in statements(deployed, SWEEP) if each["Action"] == "s3:ListBucket")
     assert listing["Condition"] == {"StringLikeIfExists": {"s3:prefix": ["uploads/*", "images/*"]}}
 
+
+EVENTS = "arn:aws:dynamodb:eu-central-1:123456789012:table/MontEvents"
+BUS = "publish_events"
+STREAM = f"{EVENTS}/stream/2026-02-13T00:00:00.000"
+
+
+@pytest.mark.parametrize("told", ["webhook", "eventbridge"])
+def test_events_are_kept_by_whoever_changes_images_and_no_one_else(
+    deployed: Deployed, told: str
+) -> None:
+    telling = Deployed(Events=told)
+    for name in ALL_FUNCTIONS:
+        more = {("dynamodb:PutItem", EVENTS)} if name in COUNTED else set()
+        assert granted(telling, name) - granted(deployed, name) == more
+
+
+def test_a_function_feeds_the_bus_where_there_is_one_to_feed(deployed: Deployed) -> None:
+    assert BUS not in deployed.functions()
+    assert BUS not in Deployed(Events="webhook").functions()
+    feeding = Deployed(Events="eventbridge", EventStreamArn=STREAM, EventBusName="ours")
+    function = feeding.functions()[BUS]
+    assert function["Handler"] == "lambda_bridge.handler.publish_events"
+    assert function["Environment"]["Variables"]["EVENT_BUS_NAME"] == "ours"
+    group = function["LoggingConfig"]["LogGroup"].strip("<>")
+    assert granted(feeding, BUS) == {
+        *TRACES,
+        *((f"dynamodb:{verb}", STREAM) for verb in STREAM_VERBS),
+        ("events:PutEvents", "arn:aws:events:eu-central-1:123456789012:event-bus/ours"),
+        ("dynamodb:UpdateItem", EVENTS),
+        *((f"logs:{verb}", f"<{group}.Arn>") for verb in ("CreateLogStream", "PutLogEvents")),
+    }
+    source = feeding.only("AWS::Lambda::EventSourceMapping")
+    assert (source["EventSourceArn"], source["FunctionName"]) == (STREAM, f"<{function['Id']}>")
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+STREAM_VERBS = ("DescribeStream", "GetRecords", "GetShardIterator")
 
 ROOM = {
     "upload_presigned_url": {("dynamodb:GetItem", USAGE)},

@@ -141,6 +141,7 @@ IMPORTERS = {
     "aiohttp": (
         "client/",
         "doctor/",
+        "load/",
         "web/",
         "serve.py",
         "events/sending.py",
@@ -148,6 +149,8 @@ IMPORTERS = {
         "storage/transport.py",
         "auth/jwks.py",
     ),
+    "hdrh": ("load/",),
+    "matplotlib": ("load/",),
     "joserfc": ("auth/jwks.py", "auth/jwt.py"),
     "botocore": ("storage/", "deployment/"),
     "aiobotocore": ("storage/", "deployment/"),

@@ -14,7 +14,6 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from botocore.loaders import create_loader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -51,14 +50,6 @@ ODD: list[tuple[dict[str, Any], dict[str, str]]] = [
     ({"aws_region": "eu-west-1"}, {"AWS_ENDPOINT_URL_S3": "http://other:9000"}),
     ({"s3_public_endpoint_url": "https://public.example"}, {"AWS_ENDPOINT_URL_S3": "http://o"}),
 ]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_loader() -> Iterator[None]:
-    """Or each client of the SDK would read all of botocore's data anew."""
-    loader = create_loader()
-    with patch("botocore.session.create_loader", lambda _: loader):
-        yield
 
 
 @pytest.fixture(autouse=True)

@@ -6,14 +6,13 @@ import asyncio
 import json
 import ssl
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 from aiobotocore.httpsession import AIOHTTPSession
@@ -43,14 +42,6 @@ from tests.support.stores import free_port
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
 ITEM = {"id": {"S": "a"}}
 FOUND = says(200, json.dumps({"Item": ITEM}).encode())
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_loader() -> Iterator[None]:
-    """Or each session of the SDK would read all of botocore's data anew."""
-    loader = create_loader()
-    with patch("botocore.session.create_loader", lambda _: loader):
-        yield
 
 
 @pytest.fixture(autouse=True)

@@ -64,7 +64,7 @@ async def test_without_imgproxy_no_thumbnail_is_promised() -> None:
 async def test_the_api_document_says_that_thumbnails_are_optional() -> None:
     document = document_of(await an_api(**SETTINGS)("GET", "/openapi.json"))
     image = document["components"]["schemas"]["Image"]
-    assert image["properties"]["thumbnail_url"]["format"] == "url"
+    assert image["properties"]["thumbnail_url"]["format"] == "uri"
     assert "thumbnail_url" not in image["required"]
 
 
