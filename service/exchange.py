@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import field
 
 from service.values import value
+
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
 

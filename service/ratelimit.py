@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from service.values import value
+
 # A bucket that nobody takes from is full within a second or so. One that was thrown away comes back
 # full: only so many callers within that second could get more than their rate by it.
 _MOST_CALLERS = 10_000

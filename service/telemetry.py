@@ -14,9 +14,9 @@ from typing import Protocol
 
 import orjson
 
-from service.values import value
 from service import problems
 from service.trail import Trail
+from service.values import value
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 trace_id: ContextVar[str | None] = ContextVar("trace_id", default=None)

@@ -64,6 +64,11 @@ def _number(ctx: click.Context, param: click.Parameter, value: str | None) -> in
     "--storage-quota", is_flag=True, help="With STORAGE_QUOTA_BYTES or STORAGE_QUOTA_IMAGES."
 )
 @click.option(
+    "--events",
+    is_flag=True,
+    help="With EVENTS; to deliver one takes two writes of its table more, which are not in here.",
+)
+@click.option(
     "--prices",
     "price_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -78,6 +83,7 @@ def cost(
     peak: float,
     busiest_user: float,
     storage_quota: bool,
+    events: bool,
     price_file: Path | None,
     as_json: bool,
 ) -> None:
@@ -98,7 +104,8 @@ def cost(
 
     if requests is not None and images is None:
         raise click.UsageError("--requests needs --images: what is stored costs, too.")
-    extras = ["storage-quota"] if storage_quota else []
+    chosen = {"storage-quota": storage_quota, "events": events}
+    extras = [name for name, wanted in chosen.items() if wanted]
     units, prices = counted_units().with_extras(extras), _prices(price_file)
     try:
         shares = DEFAULT_MIX if mix is None else parse_mix(mix, units.calls)

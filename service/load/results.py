@@ -71,7 +71,7 @@ class Step:
 
     `start` of its warm-up, `begin` and `seconds` of the measured time, `offered` actions due then,
     `done` those that ended well then, whenever they were due. `everything`: all calls of the API,
-    and what was not sent. `made_up`: actions that first had to upload the image that they are about.
+    and what was not sent. `made_up`: actions that had to upload their image first.
     """
 
     rate: float

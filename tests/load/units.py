@@ -27,7 +27,10 @@ _IMAGES = 1_000
 _COUNTED = ("upload-url", "complete", "list", "list-all", "get", "edit", "download-url", "delete")
 
 
-EXTRAS: Mapping[str, Mapping[str, Any]] = {"storage-quota": {"storage_quota_images": 10**9}}
+EXTRAS: Mapping[str, Mapping[str, Any]] = {
+    "storage-quota": {"storage_quota_images": 10**9},
+    "events": {"events": "webhook"},
+}
 """What a deployment may turn on, as settings: what calls then take more is counted, too."""
 
 
