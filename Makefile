@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format build package bench bench-cold instructions growth kill fuzz audit clean image overload faults soak memory
+.PHONY: help run test check format build package bench bench-cold instructions growth kill fuzz audit clean image overload faults soak memory load
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ bench: .venv/.installed-test ## Time the service beside peers and the limit (ROU
 
 growth: .venv/.installed-test ## Count what calls cost as images pile up, to a million (IMAGES)
 	@$(BIN)/python -m tests.load.growth
+
+load: .venv/.installed-test ## Load a server of its own for a minute; build/load/report.html (RATE, DURATION, SWEEP)
+	@$(BIN)/python -m tests.load.run_load
 
 instructions: .venv/.installed-test ## Compare instructions a call with what was recorded (RECORD=1, TOLERANCE)
 	@$(BIN)/python -m tests.load.instructions

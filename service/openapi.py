@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +10,12 @@ from typing import Any
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from apispec.ext.marshmallow.openapi import OpenAPIConverter
-from marshmallow import fields
 
 from service import __version__, errors, schemas
 from service.endpoints import Endpoint
 from service.exchange import JSON
-from service.naming import USER_ID_PATTERN
 from service.openapi_examples import Examples, answers, problem_examples, requests
+from service.openapi_fields import wire_format
 from service.openapi_responses import CONDITIONAL, HEADERS, responses
 from service.openapi_texts import ABOUT, OPERATIONS, TAGS
 from service.routing import IMAGE_ID
@@ -46,7 +44,7 @@ def build_document(
     converter = plugin.converter
     if converter is None:
         raise RuntimeError("apispec did not set up its marshmallow plugin")
-    converter.add_attribute_function(_wire_format)  # type: ignore[no-untyped-call]
+    converter.add_attribute_function(wire_format)  # type: ignore[no-untyped-call]
     spec.components.schema("Problem", schema=schemas.ProblemSchema)
     for kind in (schemas.UploadRequest, schemas.CompleteRequest, schemas.EditRequest):
         spec.components.schema(kind.__name__, schema=api.schema(kind))
@@ -195,35 +193,3 @@ def _common_problems(endpoint: Endpoint) -> list[type[errors.MontError]]:
 def _component_name(schema: Any) -> str:
     name: str = schema.__name__ if isinstance(schema, type) else type(schema).__name__
     return name.removesuffix("Schema")
-
-
-def _wire_format(
-    self: OpenAPIConverter, field: fields.Field[Any], ret: dict[str, Any], **_: Any
-) -> dict[str, Any]:
-    """What apispec cannot know of our own fields."""
-    if isinstance(field, schemas.UserId):
-        # JSON Schema's patterns are ECMAScript's, which has no \Z.
-        return {"pattern": "^" + USER_ID_PATTERN.pattern.replace(r"\Z", "$")}
-    if isinstance(field, schemas.Instant):
-        return {"pattern": f"^{_DATE}({_TIME}({_OFFSET})?)?$"}
-    if isinstance(field, fields.Url):
-        return {"format": "uri"}  # marshmallow's "url" is not one of JSON Schema's formats
-    if isinstance(field, fields.Constant):
-        return {"const": field.constant}
-    if isinstance(field, schemas.EitherOf):
-        kinds = [self.resolve_nested_schema(each) for each in field.kinds]  # type: ignore[no-untyped-call]
-        return {"oneOf": kinds}
-    if field.name == "content_type" and field.validators:
-        return {"x-enum-varnames": _names_of(ret["enum"])}
-    return {}
-
-
-def _names_of(content_types: Iterable[str]) -> list[str]:
-    """What generators call the members of the enumeration, instead of IMAGEJPEG or VALUE_0."""
-    return [re.sub(r"\W", "_", each.removeprefix("image/")).upper() for each in content_types]
-
-
-# As `timestamps` reads them, but for days that a month does not have and years before 1.
-_DATE = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
-_TIME = "[Tt ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.,][0-9]{1,9})?)?"
-_OFFSET = "[Zz]|[+ -]([01][0-9]|2[0-3]):?[0-5][0-9]"

@@ -93,7 +93,7 @@ def requests(rules: Rules, *, verified: bool) -> dict[str, Examples]:
 def answers(rules: Rules) -> dict[str, Examples]:
     """What endpoints answer with 200, by endpoint."""
     image = _image(rules)
-    shown = _only("The image", image_document(image))
+    shown = _only("The image", _shown(image))
     link = {
         "image_id": image.image_id,
         "presigned_url": f"{_STORE}{image.s3_key}{_SIGNED}",
@@ -174,6 +174,10 @@ def _image(rules: Rules) -> Image:
     )
 
 
+def _shown(image: Image) -> dict[str, object]:
+    return {**image_document(image), "tags": list(image.tags)}
+
+
 def _ids(image: Image) -> list[str]:
     return [image.image_id, _OTHER_ID]
 
@@ -193,7 +197,7 @@ def _ticket(image: Image) -> dict[str, object]:
 
 def _page(image: Image, next_token: str | None) -> dict[str, object]:
     return {
-        "images": [image_document(image)],
+        "images": [_shown(image)],
         "count": 1,
         "next_token": next_token,
         "has_more": next_token is not None,

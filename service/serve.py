@@ -120,13 +120,13 @@ async def serving(
             sockets=sockets,
         ) as address,
     ):
-        with _collecting_seldom():
+        with collecting_seldom():
             yield address
 
 
 @contextmanager
-def _collecting_seldom() -> Iterator[None]:
-    """Look for garbage less often, and only in what came after the start.
+def collecting_seldom() -> Iterator[None]:
+    """Inside the block look for garbage less often, and only in what came after the start.
 
     Requests leave hardly any that only the collector finds, but one list makes a thousand objects:
     as Python has it, it would be interrupted twice, and all that was imported looked through for

@@ -130,8 +130,8 @@ async def sweep(
 ) -> Report:
     """Sweep from `start` (None: the beginning) to the end, or until `keep_going` says no.
 
-    `settled` is `Settings.abandoned_after` of the services on these stores. A store that cannot even be listed
-    ends the sweep where it is: `Report.error` says so.
+    `settled` is `Settings.abandoned_after` of the services on these stores. A store that cannot
+    even be listed ends the sweep where it is: `Report.error` says so.
     """
     settler = Settler(stores, now, settled, orders.apply, orders.remove_broken)
     batch = BATCH if orders.rate is None else min(BATCH, orders.rate)

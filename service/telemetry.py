@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Protocol, TextIO
 
 import orjson
 
@@ -63,6 +64,13 @@ class LimitObserver(Protocol):
 class AccessLog:
     """Logs every request at INFO."""
 
+    def __init__(self) -> None:
+        # What a record tells beside time and facts is the same for all: found out for each, its
+        # line of code, process and thread would cost as much as all that is done with it.
+        self._always = vars(
+            logging.LogRecord(_access.name, logging.INFO, __file__, 0, "request", (), None)
+        )
+
     def answered(self, request: Answered) -> None:
         """See `Observer`."""
         if _access.isEnabledFor(logging.INFO):
@@ -75,11 +83,20 @@ class AccessLog:
             }
             if request.trail is not None:
                 facts |= _learnt(request.trail)
-            # As `info` does it, but for looking up the line of code, which is always this one.
-            record = _access.makeRecord(
-                _access.name, logging.INFO, __file__, 0, "request", (), None, extra={"facts": facts}
-            )
-            _access.handle(record)
+            _access.handle(self._record(facts))
+
+    def _record(self, facts: dict[str, object]) -> logging.LogRecord:
+        record = logging.LogRecord.__new__(logging.LogRecord)
+        always, now = self._always, time.time()
+        since = 1000 * (now - always["created"])
+        record.__dict__.update(
+            always,
+            created=now,
+            msecs=1000 * (now % 1),
+            relativeCreated=always["relativeCreated"] + since,
+            facts=facts,
+        )
+        return record
 
 
 def _learnt(trail: Trail) -> dict[str, object]:
@@ -124,9 +141,21 @@ class JsonFormatter(logging.Formatter):
             return json.dumps(line, default=str)
 
 
+class _Lines(logging.StreamHandler[TextIO]):
+    """Writes lines as its base does, which takes a lock once more to flush each."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record at once."""
+        try:
+            self.stream.write(f"{self.format(record)}\n")
+            self.stream.flush()
+        except Exception:  # whatever it is, no request may fail for it
+            self.handleError(record)
+
+
 def configure_logging(level: str) -> None:
     """Send everything from `level` up to standard error, as JSON."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Lines(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # botocore tells of every retry and credential look-up at INFO; those are ours to report.

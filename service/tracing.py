@@ -31,7 +31,7 @@ from service.telemetry import Answered, trace_id
 from service.web.turning_away import PROBES
 
 # What has not been sent by then is lost: the end of the process must not wait for a collector.
-_FLUSH_SECONDS = 3.0
+_FLUSH_SECONDS = 2.0
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _TEMPLATES = {each.name: each.path for each in ENDPOINTS}
 

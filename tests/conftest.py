@@ -1,4 +1,4 @@
-"""What all suites share: how hypothesis searches, botocore's data, and one LocalStack."""
+"""What all suites share: how hypothesis searches, what is dear to make, and who runs what when."""
 
 import os
 import signal
@@ -6,14 +6,18 @@ import subprocess
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 from botocore.loaders import create_loader
 from hypothesis import settings
 
+from service.embedded import embedded_backend
 from tests.e2e.localstack.harness import Endpoint, LocalStackUnavailable, running_localstack
+from tests.support.groups import LOCALSTACK, GroupScheduling, group_of, place_of
 from tests.support.server import clean_environment
+from tests.support.stores import held_open
 
 _DEPLOY_SECONDS = 300
 
@@ -43,16 +47,38 @@ def one_loader() -> Iterator[None]:
         yield
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what shares something dear: all that needs LocalStack, else each file."""
+@pytest.fixture(scope="session")
+def embedded() -> Iterator[str]:
+    """The embedded stores, shared: tests name what they create so that they do not meet."""
+    with held_open(embedded_backend()) as endpoint:
+        yield endpoint
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have groups handed out in the order that tests are collected in."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling | None:
+    """Keep groups together where `--dist loadgroup` asks for it."""
+    return GroupScheduling(config, log) if config.getoption("dist") == "loadgroup" else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Among several processes, the longest groups first. Raises UsageError for a stray test."""
     for item in items:
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
-        on_localstack = "gateway" in parameters.values() or {"localstack", "gateway"} & {
-            *item.fixturenames  # type: ignore[attr-defined]
-        }
-        in_browser = "chromium" in item.fixturenames  # type: ignore[attr-defined]
-        group = "localstack" if on_localstack else "browser" if in_browser else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+        needed = {*item.fixturenames, *filter(_is_text, parameters.values())}  # type: ignore[attr-defined]
+        if needed & {"localstack", "gateway"} and group_of(item.nodeid) != LOCALSTACK:
+            raise pytest.UsageError(f"{item.nodeid} needs LocalStack: see tests/support/groups.py")
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: place_of(item.nodeid))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 @pytest.fixture(scope="session")

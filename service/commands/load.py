@@ -76,14 +76,14 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.argument("address", metavar="[URL]", required=False)
 @click.option(
     "--rate",
-    type=click.FloatRange(0.01, 1e6),
+    type=click.FloatRange(0.01, 1e4),
     default=50.0,
     show_default=True,
     help="Actions a second.",
 )
 @click.option(
     "--duration",
-    callback=_seconds(0.5),
+    callback=_seconds(0.2),
     help="How long to measure, such as 90s or 5m.  [default: 30s; 10s for each step]",
 )
 @click.option(

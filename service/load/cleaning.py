@@ -12,7 +12,7 @@ from service.client.calls import LARGEST_BATCH
 from service.client.concurrency import as_done
 from service.load.results import Cleaned
 
-_AT_ONCE = 4
+_AT_ONCE = 16
 
 
 async def clean(

@@ -32,7 +32,7 @@ class Figures:
     @property
     def curve(self) -> list[tuple[float, float]]:
         """Percentiles as far as there are enough samples to tell them."""
-        return [(p, self.percentiles[p]) for p in _CURVE if self.count * (1 - p / 100) >= 1]
+        return [(p, self.percentiles[p]) for p in _CURVE if self.count * (100 - p) > 99.99]
 
 
 class Latencies:
@@ -41,11 +41,13 @@ class Latencies:
     def __init__(self, digits: int = 3) -> None:
         self._histogram = HdrHistogram(1, _LONGEST, digits)
         self._sum = 0.0
+        self._least, self._most = float("inf"), 0.0
 
     def record(self, seconds: float) -> None:
         """One more."""
         self._histogram.record_value(min(max(1, round(seconds * _MICROSECONDS)), _LONGEST))
         self._sum += seconds
+        self._least, self._most = min(self._least, seconds), max(self._most, seconds)
 
     def figures(self, also: Iterable[float] = ()) -> Figures:
         """What they amount to, with these percentiles beside the usual ones."""
@@ -56,8 +58,8 @@ class Latencies:
         return Figures(
             count=count,
             mean=self._sum / count,
-            least=self._histogram.get_min_value() / _MICROSECONDS,
-            most=self._histogram.get_max_value() / _MICROSECONDS,
+            least=self._least,
+            most=self._most,
             percentiles=found,
         )
 
@@ -67,8 +69,7 @@ class Latencies:
         if not histogram.get_total_count():
             return {}
         # The library rounds up to the end of the bucket, which may be above all samples.
-        most = histogram.get_max_value()
         return {
-            float(each): min(value, most) / _MICROSECONDS
+            float(each): min(value / _MICROSECONDS, self._most)
             for each, value in histogram.get_percentile_to_value_dict(list(wanted)).items()
         }

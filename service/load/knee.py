@@ -13,6 +13,8 @@ from service.load.results import Step
 
 ACHIEVED = 0.95
 TIMES = 3.0
+HIGHEST = 10_000.0
+"""More a second than one tester can offer."""
 _FACTOR = 2.0
 _HALVINGS = 3
 # What is beyond twice in a row is not chance, and further steps would only torment the service.
@@ -58,9 +60,9 @@ def parse_sweep(text: str) -> tuple[float, ...]:
         low, high, count = (float(part) for part in text.split(":"))
     except ValueError:
         raise SweepInvalid(f"{text!r} must be LOW:HIGH:STEPS, such as 100:2000:8") from None
-    if not (0 < low < high <= 1e6 and count in range(2, 51)):
+    if not (0 < low < high <= HIGHEST and count in range(2, 51)):
         raise SweepInvalid(
-            f"{text!r}: LOW must be above 0 and below HIGH (at most 1000000), STEPS 2 to 50"
+            f"{text!r}: LOW must be above 0 and below HIGH (at most {HIGHEST:g}), STEPS 2 to 50"
         )
     return tuple(low * (high / low) ** (number / (count - 1)) for number in range(int(count)))
 
@@ -77,7 +79,7 @@ def listed_rates(rates: Sequence[float], steps: Sequence[Step], knee: Knee) -> I
 def searched_rates(first: float, steps: Sequence[Step], knee: Knee) -> Iterator[float]:
     """Doubled until the service falls behind, then narrowed down. `steps` grows meanwhile."""
     rate, low = first, 0.0
-    while rate <= 1e6:
+    while rate <= HIGHEST:
         yield rate
         if not steps or not knee.keeps_up(steps[-1], steps):
             break

@@ -33,7 +33,7 @@ def as_page(report: Report) -> str:
     if step is None:
         body.append(f"<p>{escape(as_text(report))}</p>")
     else:
-        body += [_tiles(step), _budgets(report), *_plots(report), _calls(step), _failures(step)]
+        body += [_tiles(step), _budgets(report), *_plots(report), _calls(step), _failures(report)]
         if report.result.sweep:
             body.append(_steps(report))
         body.append(_tester(step))
@@ -49,9 +49,9 @@ def as_page(report: Report) -> str:
 
 def _head(report: Report) -> str:
     if report.broken:
-        verdict = _pill(f"{len(report.broken)} of {len(report.judged)} budgets broken", "bad")
+        verdict = _pill(f"budgets broken: {len(report.broken)} of {len(report.judged)}", "bad")
     elif report.judged:
-        verdict = _pill(f"all {len(report.judged)} budgets kept", "good")
+        verdict = _pill("budgets kept", "good")
     else:
         verdict = _pill("no budgets")
     interrupted = _pill("interrupted", "bad") if report.result.interrupted else ""
@@ -150,14 +150,21 @@ def _row(name: str, tally: Tally) -> list[str]:
     return [label, f"{tally.count:,}", f"{tally.errors:,}", f"{tally.turned_away:,}", *shown]
 
 
-def _failures(step: Step) -> str:
-    if not step.failures:
-        return _section("Failures", "<p>None.</p>")
+def _failures(report: Report) -> str:
     rows = [
-        [each.name, each.call, "turned away" if each.turned_away else "error", f"{each.count:,}"]
+        [
+            each.name,
+            each.call,
+            "turned away" if each.turned_away else "error",
+            rate_text(step.rate),
+            f"{each.count:,}",
+        ]
+        for step in report.result.steps
         for each in step.failures
     ]
-    return _section("Failures", _table(["class", "call", "", "count"], rows))
+    if not rows:
+        return _section("Failures", "<p>None.</p>")
+    return _section("Failures", _table(["class", "call", "", "rate", "count"], rows))
 
 
 def _steps(report: Report) -> str:

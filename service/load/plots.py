@@ -10,7 +10,8 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from service.load.results import Result, Step
 from service.load.words import percentile_text, time_text
@@ -50,7 +51,7 @@ def latency_over_time(result: Result) -> str:
         _mark_steps(axes, result.steps)
         _log_times(axes)
         axes.set_xlabel("seconds since the start")
-        axes.legend(loc="upper left", ncols=3)
+        _legend(axes)
 
     return _svg("latency", draw)
 
@@ -77,11 +78,11 @@ def percentile_curves(result: Result) -> str:
             [1 / (1 - each / 100) for each in nines],
             ["min" if not each else percentile_text(each) for each in nines],
         )
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_minor_locator(NullLocator())
         most = max((figures.count for _, figures in curves), default=1)
         axes.set_xlim(1, max(11, min(10**5, most)))
         _log_times(axes)
-        axes.legend(loc="upper left", ncols=2, fontsize=8.5)
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 
     return _svg("curve", draw)
 
@@ -105,7 +106,7 @@ def throughput_over_time(result: Result) -> str:
         axes.set_ylim(bottom=0)
         axes.set_xlabel("seconds since the start")
         axes.set_ylabel("a second")
-        axes.legend(loc="upper left", ncols=4)
+        _legend(axes)
 
     return _svg("throughput", draw)
 
@@ -139,8 +140,7 @@ def throughput_against_load(result: Result) -> str:
                 color=_GREEN,
                 fontweight="bold",
             )
-        lines = [*axes.get_lines()[:2], *times.get_lines()]
-        axes.legend(lines, [str(line.get_label()) for line in lines], loc="upper left")
+        _legend(axes, [*axes.get_lines()[:2], *times.get_lines()])
 
     return _svg("knee", draw)
 
@@ -150,6 +150,13 @@ def _mark_steps(axes: Axes, steps: Sequence[Step]) -> None:
     for step in steps:
         if step.begin > step.start:
             axes.axvspan(step.start, step.begin, color=_FAINT, alpha=0.7, linewidth=0)
+
+
+def _legend(axes: Axes, lines: Sequence[Line2D] = ()) -> None:
+    """Above the drawing, where it hides nothing."""
+    shown = lines or axes.get_lines()
+    names = [str(line.get_label()) for line in shown]
+    axes.legend(shown, names, loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=len(names))
 
 
 def _log_times(axes: Axes) -> None:

@@ -41,7 +41,7 @@ class Verdict:
 GOOD = Verdict("good")
 TIMED_OUT = Verdict("error", "timeout", waited=True)
 UNFINISHED = Verdict("error", "unanswered at the end", waited=True)
-NOT_SENT = Verdict("error", "not sent: every client was busy", waited=True)
+NOT_SENT = Verdict("error", "not sent in time", waited=True)
 
 
 def verdict_of(error: MontError | TimeoutError) -> Verdict:

@@ -190,17 +190,26 @@ def _recorded_already(image: Image, request: CompleteUpload) -> Image:
     return image
 
 
-async def _with_header(desk: Desk, key: str, stored: StoredObject) -> StoredObject:
+_Header = imageformat.ImageHeader | imageformat.NotAnImage
+
+
+async def _with_header(desk: Desk, key: str, stored: StoredObject) -> tuple[StoredObject, _Header]:
     """The object, read further where a colour profile or the like stands before its size."""
-    try:
-        imageformat.read_header(stored.head, stored.size)
-    except imageformat.HeaderTooFar:
+    header = _header_of(stored)
+    if isinstance(header, imageformat.HeaderTooFar):
         longer = await desk.objects.read_head(key, _LONGEST_HEAD)
-        # Replaced meanwhile: the promotion will find out, by entity tag.
-        return stored if longer is None or longer.etag != stored.etag else longer
-    except imageformat.NotAnImage:
-        pass  # for the verification to say
-    return stored
+        # Replaced meanwhile, the first bytes do: the promotion will find out, by entity tag.
+        if longer is not None and longer.etag == stored.etag:
+            return longer, _header_of(longer)
+    return stored, header
+
+
+def _header_of(stored: StoredObject) -> _Header:
+    """What the bytes are, or why they are no image: looked at once, and it takes its time."""
+    try:
+        return imageformat.read_header(stored.head, stored.size)
+    except imageformat.NotAnImage as error:
+        return error
 
 
 async def _verified(desk: Desk, request: CompleteUpload) -> Image:
@@ -213,7 +222,7 @@ async def _verified(desk: Desk, request: CompleteUpload) -> Image:
     staged = await desk.objects.read_head(staging, imageformat.HEAD_BYTES)
     if staged is None:
         raise NothingUploaded
-    staged = await _with_header(desk, staging, staged)
+    staged, header = await _with_header(desk, staging, staged)
     declared = _declared(staged)
     key = naming.final_key(
         request.user_id, request.image_id, declared[0].filename if declared else _name_of(request)
@@ -224,7 +233,7 @@ async def _verified(desk: Desk, request: CompleteUpload) -> Image:
                 "wrong_size",
                 f"{staged.size} bytes were uploaded where {declared[1]} were declared.",
             )
-        image = _described(request, declared, staged, key, desk.now())
+        image = _described(request, declared, staged, header, key, desk.now())
         if image.width * image.height > desk.max_pixels:
             raise UploadRejected(
                 "too_many_pixels",
@@ -250,14 +259,14 @@ def _described(
     request: CompleteUpload,
     declared: tuple[Description, int] | None,
     stored: StoredObject,
+    header: _Header,
     key: str,
     now: datetime,
 ) -> Image:
     """The record for verified bytes. Raises UploadRejected when they are not what they claim."""
-    try:
-        header = imageformat.read_header(stored.head, stored.size)
-    except imageformat.NotAnImage as error:
-        raise UploadRejected("not_an_image", f"The uploaded bytes are no image: {error}") from error
+    if isinstance(header, imageformat.NotAnImage):
+        detail = f"The uploaded bytes are no image: {header}"
+        raise UploadRejected("not_an_image", detail) from header
     if header.content_type != stored.content_type:
         raise UploadRejected(
             "wrong_type",

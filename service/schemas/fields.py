@@ -50,7 +50,7 @@ class Count(fields.Integer):
 
     def _validated(self, value: Any) -> int:
         # To JSON Schema 1.0 is an integer as well as 1.
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or value % 1 != 0:
             raise self.make_error("invalid", input=value)
         return int(value)
 

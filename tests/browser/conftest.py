@@ -14,7 +14,6 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
-from service.embedded import embedded_backend
 from service.settings import Settings
 from service.storage.clients import Clients
 from tests.browser.site import Site, running_site
@@ -57,11 +56,10 @@ def credentials() -> Iterator[None]:
 
 
 @in_session
-async def stores(credentials: None) -> AsyncIterator[tuple[Settings, Clients]]:
-    async with embedded_backend() as endpoint:
-        settings = random_settings(endpoint)
-        async with provisioned(settings) as clients:
-            yield settings, clients
+async def stores(credentials: None, embedded: str) -> AsyncIterator[tuple[Settings, Clients]]:
+    settings = random_settings(embedded)
+    async with provisioned(settings) as clients:
+        yield settings, clients
 
 
 @in_session

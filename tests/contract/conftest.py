@@ -9,7 +9,6 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from service.embedded import embedded_backend
 from service.model import UploadForm
 from service.ports import ImageObjects, ImageRecords
 from service.storage.memory import MemoryImageObjects, MemoryImageRecords
@@ -17,7 +16,6 @@ from service.storage.s3 import S3ImageObjects
 from tests.support.stores import (
     StoreAbsent,
     dynamodb_local,
-    held_open,
     no_real_account,
     provisioned,
     provisioned_table,
@@ -48,12 +46,6 @@ def credentials() -> Iterator[None]:
     """Keys of no account, so that nothing here can ever reach a real one."""
     with no_real_account():
         yield
-
-
-@pytest.fixture(scope="session")
-def embedded(credentials: None) -> Iterator[str]:
-    with held_open(embedded_backend()) as endpoint:
-        yield endpoint
 
 
 @pytest.fixture(scope="session")

@@ -22,9 +22,10 @@ from tests.support.stores import random_settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-NOW = "2026-02-13T10:30:00.000000Z"
-LATER = "2026-02-13T10:31:00.000000Z"
-MUCH_LATER = "2026-02-13T11:00:00.000000Z"
+# In a far century: DynamoDB Local really removes what has expired, within seconds.
+NOW = "2126-02-13T10:30:00.000000Z"
+LATER = "2126-02-13T10:31:00.000000Z"
+MUCH_LATER = "2126-02-13T11:00:00.000000Z"
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ async def test_an_event_is_due_from_when_it_happened_until_it_is_delivered(
 ) -> None:
     outbox, event = postbox.outbox, an_event()
     await postbox.add(event)
-    assert await outbox.due("2026-02-13T10:29:59.999999Z", 10) == []
+    assert await outbox.due("2126-02-13T10:29:59.999999Z", 10) == []
     assert await outbox.due(NOW, 10) == [(event.event_id, NOW)]
     claimed = await outbox.claim(event.event_id, NOW, LATER)
     assert claimed is not None
@@ -104,7 +105,7 @@ async def test_an_event_is_due_from_when_it_happened_until_it_is_delivered(
 
 
 async def test_the_oldest_are_due_first_and_never_more_than_asked_for(postbox: Postbox) -> None:
-    events = [an_event(f"2026-02-13T10:{minute:02}:00.000000Z") for minute in range(20)]
+    events = [an_event(f"2126-02-13T10:{minute:02}:00.000000Z") for minute in range(20)]
     for event in reversed(events):
         await postbox.add(event)
     due = await postbox.outbox.due(MUCH_LATER, 7)
@@ -145,8 +146,8 @@ async def test_what_failed_waits_or_is_dead(postbox: Postbox) -> None:
     found = await outbox.find(event.event_id)
     assert found is not None
     assert (found.state, found.due_at, found.last_error) == ("waiting", MUCH_LATER, "answered 500")
-    await outbox.claim(event.event_id, MUCH_LATER, "2026-02-13T12:00:00.000000Z")
-    await outbox.failed(event.event_id, "2026-02-13T12:00:00.000000Z", None, "answered 501")
+    await outbox.claim(event.event_id, MUCH_LATER, "2126-02-13T12:00:00.000000Z")
+    await outbox.failed(event.event_id, "2126-02-13T12:00:00.000000Z", None, "answered 501")
     found = await outbox.find(event.event_id)
     assert found is not None
     assert (found.state, found.due_at, found.last_error) == ("dead", None, "answered 501")

@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
-from service.embedded import embedded_backend
 from service.serve import open_standalone
 from service.settings import Settings
 from service.web import listening, make_server
@@ -45,12 +44,11 @@ async def open_door(settings: Settings) -> AsyncIterator[str]:
 
 
 @pytest.fixture(scope="session")
-def stores(credentials: None) -> Iterator[Settings]:
+def stores(credentials: None, embedded: str) -> Iterator[Settings]:
     """Settings that name a bucket and a table which are there."""
-    with held_open(embedded_backend()) as endpoint:
-        settings = random_settings(endpoint)
-        with held_open(provisioned(settings)):
-            yield settings
+    settings = random_settings(embedded)
+    with held_open(provisioned(settings)):
+        yield settings
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ from datetime import timedelta
 
 import aiohttp
 import pytest
+from botocore.retries.standard import ExponentialBackoff
 
-from service.embedded import embedded_backend
 from service.serve import open_standalone
 from service.settings import Settings
 from service.web import listening, make_server
@@ -43,12 +43,11 @@ def credentials() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def stores(credentials: None) -> Iterator[Settings]:
+def stores(credentials: None, embedded: str) -> Iterator[Settings]:
     """Settings that name a bucket and tables which are there."""
-    with held_open(embedded_backend()) as endpoint:
-        settings = random_settings(endpoint)
-        with held_open(provisioned(settings)):
-            yield settings
+    settings = random_settings(embedded)
+    with held_open(provisioned(settings)):
+        yield settings
 
 
 @asynccontextmanager
@@ -76,7 +75,9 @@ async def failing_service(stores: Settings, **changes: int) -> AsyncIterator[Ser
 
 
 @pytest.fixture
-async def service(stores: Settings) -> AsyncIterator[Service]:
-    """With little time for each request, so that a test need not wait for the time limit."""
+async def service(stores: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
+    """With little time for each request and between two attempts, so that no test need wait."""
+    delay = ExponentialBackoff.delay_amount
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *given: delay(*given) / 20)
     async with failing_service(stores, request_time_limit=3) as running:
         yield running

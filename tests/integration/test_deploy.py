@@ -5,7 +5,7 @@ The API stack needs functions that really run: tests/e2e deploys it to LocalStac
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,19 +30,16 @@ from service.deployment.deploy import (
 )
 from service.deployment.failure import DeploymentFailed
 from service.deployment.templates import read_template, template_argument
-from service.embedded import embedded_backend
 from service.errors import StoreUnavailable
 from service.provisioning import provision_stores
 from service.settings import Settings, load_settings
 from service.storage.clients import open_admin_clients
 from service.storage.template import template_path
-from tests.support.stores import held_open
 
 
 @pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    with held_open(embedded_backend()) as url:
-        yield url
+def endpoint(embedded: str) -> str:
+    return embedded
 
 
 @dataclass

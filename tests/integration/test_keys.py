@@ -14,7 +14,6 @@ from click.testing import CliRunner, Result
 
 from service.__main__ import main
 from service.auth import api_keys
-from service.embedded import embedded_backend
 from service.operations.keys import looks_like_key
 from service.settings import Settings, load_settings
 from tests.edges.conftest import open_door
@@ -46,17 +45,16 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
-    with held_open(embedded_backend()) as endpoint:
-        environment = {
-            **environment_of(random_settings(endpoint)),
-            "AUTH_MODE": "api_key",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-        }
-        settings = load_settings(environment)
-        with held_open(provisioned(settings)):
-            yield Site(settings, environment)
+def site(embedded: str) -> Iterator[Site]:
+    environment = {
+        **environment_of(random_settings(embedded)),
+        "AUTH_MODE": "api_key",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
+    settings = load_settings(environment)
+    with held_open(provisioned(settings)):
+        yield Site(settings, environment)
 
 
 def test_the_key_alone_is_on_standard_output(site: Site) -> None:

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,9 @@ from service.deployment.package import (
     build_package,
     target_for,
 )
-from service.embedded import embedded_backend
 from service.settings import Settings
 from tests.support.real_images import real_image
-from tests.support.stores import held_open, provision, random_settings
+from tests.support.stores import provision, random_settings
 
 MOST_BYTES = 10_000_000
 ELF_MACHINES = {"arm64": 183, "x86_64": 62}
@@ -173,9 +171,8 @@ def test_a_package_that_cannot_be_built_says_why(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def stores() -> Iterator[Settings]:
-    with held_open(embedded_backend()) as url:
-        yield random_settings(url)
+def stores(embedded: str) -> Settings:
+    return random_settings(embedded)
 
 
 WORKFLOW = """

@@ -18,7 +18,6 @@ from click.testing import CliRunner, Result
 from lambda_bridge.sweep import SweepStopped, run
 from service import naming
 from service.__main__ import main
-from service.embedded import embedded_backend
 from service.model import PENDING, Image
 from service.operations.sweeping import Place
 from service.ports import ImageRecords
@@ -30,7 +29,6 @@ from tests.support.makers import an_id, an_image
 from tests.support.server import clean_environment
 from tests.support.stores import (
     environment_of,
-    held_open,
     no_real_account,
     provision,
     random_settings,
@@ -91,9 +89,9 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[str]:
-    with no_real_account(), held_open(embedded_backend()) as endpoint:
-        yield endpoint
+def backend(embedded: str) -> Iterator[str]:
+    with no_real_account():
+        yield embedded
 
 
 @pytest.fixture

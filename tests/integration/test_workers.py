@@ -90,6 +90,15 @@ async def test_each_of_them_tells_the_metrics_of_all(server: Server) -> None:
     assert {await livez_answered(server) for _ in range(12)} == {before + 12}
 
 
+async def test_each_of_them_tells_what_the_processes_of_all_take(server: Server) -> None:
+    for _ in range(4):  # whichever of them answers
+        _, text = await get(server, "/metrics")
+        told = re.findall(r'^process_resident_memory_bytes\{pid="(\d+)"\} \S+$', text, re.MULTILINE)
+        assert set(map(int, told)) == workers_of(server)
+        # This very request, counted by whoever answers it.
+        assert re.search(r"^mont_requests_in_flight [1-9]", text, re.MULTILINE)
+
+
 async def test_one_that_dies_is_replaced(server: Server) -> None:
     one, other = workers_of(server)
     os.kill(one, signal.SIGKILL)

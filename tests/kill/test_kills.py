@@ -24,7 +24,6 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from service.embedded import embedded_backend
 from service.settings import Settings
 from service.storage.clients import Clients, open_admin_clients
 from service.storage.sweeping import stores_of
@@ -36,7 +35,6 @@ from tests.support.real_images import real_image
 from tests.support.server import clean_environment
 from tests.support.stores import (
     environment_of,
-    held_open,
     no_real_account,
     provision,
     random_settings,
@@ -154,9 +152,9 @@ def server_environment(settings: Settings) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[str]:
-    with no_real_account(), held_open(embedded_backend()) as endpoint:
-        yield endpoint
+def backend(embedded: str) -> Iterator[str]:
+    with no_real_account():
+        yield embedded
 
 
 @pytest_asyncio.fixture(

@@ -15,7 +15,7 @@ from service.limits import Limits
 from service.metrics import PrometheusMetrics
 from service.pipeline import Pipeline
 from service.ratelimit import TokenBucket
-from service.serve import open_standalone
+from service.serve import collecting_seldom, open_standalone
 from service.settings import Settings
 from service.telemetry import configure_logging
 from service.web import listening, make_server
@@ -66,7 +66,8 @@ async def running_pipeline(store: str, **changes: Any) -> AsyncIterator[Pipeline
     """The service on this store, without a door; `changes` of settings."""
     with keys_of_no_account():
         async with open_standalone(settings_on(store, **changes)) as pipeline:
-            yield pipeline
+            with collecting_seldom():
+                yield pipeline
 
 
 def pipeline_on_ports() -> Pipeline:

@@ -158,6 +158,8 @@ IMPORTERS = {
     "werkzeug": ("embedded/",),
     "aws_lambda_powertools": (),
     "boto3": (),
+    "opentelemetry": ("tracing.py",),
+    "prometheus_client": ("metrics.py", "processes.py"),
     "lambda_bridge": (),
     "tests": (),
 }

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -124,6 +127,28 @@ async def test_the_log_tells_what_each_store_took_of_this_request(
     note_call("S3", "GetObject", 0.25, 1, None)  # of no request, such as an event's delivery
 
 
+async def test_the_line_in_the_readme_is_one_that_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    example = json.loads(
+        readme.partition("## Observability")[2].split("```")[1].removeprefix("json")
+    )
+
+    async def work(call: Call[Any, Any]) -> Reply:
+        note_call("S3", "GetObject", 0.25, 1, None)
+        note_call("DynamoDB", "GetItem", 0.25, 1, None)
+        raise errors.UploadRejected("wrong_size")
+
+    caller = Caller("ann", any_user=False, verified=True, key_id="k1")
+    await an_api(None, an_endpoint(work), identity=Known(caller))("GET", "/probe")
+    facts = facts_of(caplog)
+    assert set(facts) | {"request_id"} == set(example)
+    assert facts["stores"].keys() == example["stores"].keys()
+    assert (facts["problem"], facts["status"]) == (example["problem"], example["status"])
+
+
 def test_a_line_of_a_traced_request_names_its_trace() -> None:
     record = logging.makeLogRecord({"msg": "x"})
     assert "trace_id" not in json.loads(JsonFormatter().format(record))
@@ -241,6 +266,34 @@ async def test_what_is_so_right_now_is_told_by_the_worker_itself() -> None:
         under_way = 0
     assert samples(metrics, "mont_requests_in_flight") == {}
     assert samples(metrics, "process_resident_memory_bytes")[()] > 1_000_000
+
+
+ONE_OF_SEVERAL = """
+import asyncio, sys
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from service.metrics import PrometheusMetrics
+
+async def main(folder):
+    async with PrometheusMetrics(folder, under_way=lambda: 3).sampled():
+        await asyncio.sleep(0)
+        together = CollectorRegistry()
+        MultiProcessCollector(together, folder)
+        print(generate_latest(together).decode())
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+def test_one_of_several_workers_keeps_it_where_the_others_find_it(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_OF_SEVERAL, str(tmp_path)],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
+    )
+    assert "mont_requests_in_flight 3.0" in done.stdout.splitlines()
 
 
 def test_processes_are_those_of_all_workers(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from service.operations.uploading import complete_upload
 from service.storage.memory import MemoryImageRecords
 from tests.support.crashing import Crash, every_fate
 from tests.support.interleaving import Check, Paused, Turns, every_order, many_orders
-from tests.support.makers import World, an_api, document_of
+from tests.support.makers import ABANDONED_AFTER, World, an_api, document_of
 from tests.support.real_images import RealImage, real_image
 
 SMALL, LARGE = real_image("image/png"), real_image("image/bmp")
@@ -174,6 +174,7 @@ async def test_whatever_call_delete_dies_at_the_next_attempt_gives_the_room_back
             await delete_image(desk, image.image_id, "ann")
         except Crash:
             assert_counted(world, fate)
+            world.clock.seconds += ABANDONED_AFTER.total_seconds() + 1
         # Dead before its first call it has done nothing, and this is the first attempt.
         with suppress(ImageMissing):
             await delete_image(world.desk, image.image_id, "ann")
