@@ -46,8 +46,14 @@ class CursorSealer:
         body, seal = raw[: _BODY.size], raw[_BODY.size :]
         if not hmac.compare_digest(seal, self._seal(body, selection)):
             raise CursorForged
-        _, micros, image_id = _BODY.unpack(body)
-        return Position(timestamps.from_micros(micros), str(uuid.UUID(bytes=image_id)))
+        version, micros, image_id = _BODY.unpack(body)
+        try:
+            timestamp = timestamps.from_micros(micros)
+        except (OverflowError, ValueError) as error:  # sealed by somebody who knows the secret
+            raise CursorForged from error
+        if version != _VERSION:
+            raise CursorForged
+        return Position(timestamp, str(uuid.UUID(bytes=image_id)))
 
     def _seal(self, body: bytes, selection: Selection) -> bytes:
         query = orjson.dumps(

@@ -3,7 +3,8 @@
     overall bucket -> (who is it?) -> the caller's bucket -> the key's day
 
 The first costs nothing and comes before anybody is looked up. A request that a later limit refuses
-is given back to the earlier ones: a caller over its own limit takes nothing from the others.
+is given back to the earlier ones, and so is one without credentials that count: neither a caller
+over its own limit nor somebody who is nobody takes anything from the others.
 """
 
 from __future__ import annotations
@@ -46,6 +47,12 @@ class Passage:
         if self._limits.overall is not None:
             self._take(self._limits.overall)
 
+    def unidentified(self) -> None:
+        """Let go of what was taken: whoever it is, it is nobody that is served here."""
+        for bucket in self._taken:
+            bucket.give_back()
+        self._taken.clear()
+
     async def identified(self, caller: Caller) -> None:
         """Hold the request against its caller's limits. Raises Throttled, QuotaExceeded.
 
@@ -73,7 +80,6 @@ class Passage:
         self._taken.append(bucket)
 
     def _refused_by(self, allowance: Allowance) -> None:
-        for bucket in self._taken:
-            bucket.give_back()
+        self.unidentified()
         for observer in self._limits.observers:
             observer.limited(allowance.policy.name)

@@ -189,7 +189,11 @@ class Pipeline:
         learnt: Trail,
     ) -> ApiResponse:
         endpoint = route.endpoint
-        caller = ANYBODY if endpoint.public else await self._identity.identify(request.headers)
+        try:
+            caller = ANYBODY if endpoint.public else await self._identity.identify(request.headers)
+        except Unauthenticated:
+            passage.unidentified()
+            raise
         learnt.caller = caller
         if endpoint.limited:
             await passage.identified(caller)
@@ -295,12 +299,17 @@ def _flat(place: str, messages: object) -> Iterable[FieldError]:
 
 
 def _check_type(request: ApiRequest) -> None:
-    """Refuse what calls itself something else than JSON; what says nothing is taken for JSON."""
+    """Refuse what calls itself something else than JSON; what says nothing is taken for JSON.
+
+    But not where a browser says nothing: pages of any origin may send that without asking first.
+    """
     headers = request.headers
     if headers.get("content-type") == JSON and "content-encoding" not in headers:
         return  # as nearly all do
     if headers.get("content-encoding", "").strip().lower() not in {"", "identity"}:
         # A few compressed bytes can be gigabytes, and no request here is long enough to gain by it.
+        raise UnsupportedBody
+    if "content-type" not in headers and "origin" in headers:
         raise UnsupportedBody
     kind, _, parameters = headers.get("content-type", JSON).lower().partition(";")
     kind = kind.strip()

@@ -73,6 +73,10 @@ class ImageObjects(Protocol):
         """The object's facts and its first `length` bytes, in one call. None when there is none."""
         ...
 
+    async def read_tail(self, key: str, size: int, length: int) -> StoredObject | None:
+        """The same with the last `length` bytes, of an object known to have `size`."""
+        ...
+
     async def promote(self, source: str, target: str, *, etag: str, content_type: str) -> bool:
         """Copy `source` to `target` if its entity tag is still `etag`.
 

@@ -31,6 +31,11 @@ def read_settings() -> Settings:
     return settings
 
 
+def is_chosen(variable: str) -> bool:
+    """Whether the environment sets this variable, be it to its default."""
+    return bool(os.environ.get(variable, "").strip())
+
+
 def wants_traces() -> bool:
     """Whether the environment says where traces go, in the words of the OpenTelemetry standard."""
     if os.environ.get("OTEL_TRACES_EXPORTER") == "none":

@@ -7,7 +7,7 @@ import errno
 
 import click
 
-from service.commands.common import Failure, read_settings, wants_traces
+from service.commands.common import Failure, is_chosen, read_settings, wants_traces
 from service.settings import Settings, SettingsInvalid
 
 
@@ -31,7 +31,7 @@ def serve(backend: str, workers: int | None) -> None:
     \b
     mont serve                                   everything on this machine
     AWS_ENDPOINT_URL=http://localhost:4566 mont serve
-    mont serve --backend aws                     AWS, with your usual credentials
+    AUTH_MODE=api_key mont serve --backend aws   AWS, with your usual credentials
     mont serve --workers 4                       four processes; SIGHUP renews them
     """
     from service.embedded import EmbeddedBackendFailed
@@ -42,6 +42,12 @@ def serve(backend: str, workers: int | None) -> None:
     from service.workers import WorkersFailed
 
     settings = read_settings()
+    if backend == "aws" and settings.aws_endpoint_url is None and not is_chosen("AUTH_MODE"):
+        # What is harmless on a laptop would open everybody's images to the network.
+        raise Failure(
+            "On AWS, say how callers are told: AUTH_MODE=api_key (mont keys create makes keys) or "
+            "AUTH_MODE=jwt; or AUTH_MODE=claimed, where nobody but your own services can call."
+        )
     choice: dict[str, Backend] = {"auto": "auto", "embedded": "embedded", "aws": "aws"}
     try:
         asyncio.run(

@@ -1,6 +1,7 @@
 """Which image a file is and how large, decided from its first bytes.
 
-Structure is checked as far as those bytes go, to the end of the file when they are all of it.
+Structure is checked as far as those bytes go, to the end of the file when they are all of it; of
+a longer one, its last bytes tell whether it was cut off.
 Pixels are never decoded, so a damaged picture in a sound container passes, and a camera's
 orientation tag is not applied: width and height are the stored ones. The module does not know
 what type the client declared, nor where the bytes come from.
@@ -21,19 +22,27 @@ __all__ = [
     "HEAD_BYTES",
     "MAX_PARTS",
     "MAX_PIXELS",
+    "TAIL_BYTES",
     "HeaderTooFar",
     "ImageHeader",
     "NotAnImage",
+    "check_end",
     "read_header",
 ]
 
-HEAD_BYTES: Final = 256 * 1024
+HEAD_BYTES: Final = 128 * 1024
 """How many leading bytes to read.
 
 Only JPEG needs more than a few hundred: a phone writes EXIF with a thumbnail (one segment, up to
-64 KiB), XMP (the same), a colour profile, MPF and maker segments before the frame header, and
-three full segments and more fit. More would be read for every upload and used by very few:
-print profiles (557 KB for US Web Coated SWOP) and depth maps, which `HeaderTooFar` sets apart.
+64 KiB), a colour profile, XMP, MPF and maker segments before the frame header. More would be read
+for every upload and used by very few: print profiles (557 KB for US Web Coated SWOP) and depth
+maps, which `HeaderTooFar` sets apart.
+"""
+
+TAIL_BYTES: Final = 16 * 1024
+"""How many trailing bytes to read of what is longer than its head.
+
+Enough for the padding that some cameras put behind the end of a picture.
 """
 
 MAX_PIXELS: Final = 16_384 * 16_384
@@ -73,6 +82,23 @@ def read_header(head: bytes, total_bytes: int) -> ImageHeader:
                 check(file)
             return ImageHeader(content_type, width, height)
     raise NotAnImage("unknown signature: not a JPEG, PNG, GIF, WebP or BMP file")
+
+
+def check_end(content_type: str, tail: bytes) -> None:
+    """Look at the last TAIL_BYTES of a file of this type. Raises NotAnImage where it is cut off.
+
+    WebP and BMP say how long they are in their first bytes, which `read_header` has compared.
+    """
+    check = _ENDS.get(content_type)
+    if check is not None:
+        check(tail)
+
+
+_ENDS: dict[str, Callable[[bytes], None]] = {
+    "image/jpeg": jpeg.check_end,
+    "image/png": png.check_end,
+    "image/gif": gif.check_end,
+}
 
 
 def _refuse_impossible(width: int, height: int) -> None:

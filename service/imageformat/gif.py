@@ -72,5 +72,15 @@ def measure(file: Head) -> tuple[int, int]:
 
 def check(file: Head) -> None:
     """Walk the file as far as it was read. Raises NotAnImage where it is not sound."""
-    for _ in _frames(file):
-        pass
+    width, height = measure(file)
+    for right, bottom in _frames(file):
+        # Some readers enlarge the screen for later frames, too, to sizes that nobody measured.
+        if right > width or bottom > height:
+            raise NotAnImage(f"GIF: a frame reaches to {right} x {bottom} of {width} x {height}")
+
+
+def check_end(tail: bytes) -> None:
+    """Look at the last bytes. Raises NotAnImage where the file was cut off."""
+    # The trailer behind a block's end; some encoders pad.
+    if not tail.rstrip(b"\0").endswith(b"\0;"):
+        raise NotAnImage("GIF: the file is cut off before its end")

@@ -71,6 +71,14 @@ def _frame(frame: bytes) -> tuple[int, int]:
     return width, height
 
 
+def check_end(tail: bytes) -> None:
+    """Look at the last bytes. Raises NotAnImage where the file was cut off."""
+    # Behind the picture's EOI may come previews, each with one of its own, and padding. Coded
+    # pixels never hold this pair, so one that was cut off has none in all of its end.
+    if b"\xff\xd9" not in tail:
+        raise NotAnImage("JPEG: the file is cut off before its end")
+
+
 def check(file: Head) -> None:
     """Walk the file as far as it was read. Raises NotAnImage where it is not sound."""
     # What follows EOI is left alone: cameras put previews, gain maps and padding there.

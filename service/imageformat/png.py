@@ -11,6 +11,7 @@ _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 
 _INDEXED = 3
 _FIRST_CHUNK = 8
 _COLOUR_TYPE = 25
+_IEND = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 
 
 def measure(file: Head) -> tuple[int, int]:
@@ -27,6 +28,12 @@ def measure(file: Head) -> tuple[int, int]:
     if compression or filtering or interlace > 1:
         raise NotAnImage("PNG: unknown compression, filter or interlace method")
     return width, height
+
+
+def check_end(tail: bytes) -> None:
+    """Look at the last bytes. Raises NotAnImage where the file was cut off."""
+    if _IEND not in tail:
+        raise NotAnImage("PNG: the file is cut off before its end")
 
 
 def check(file: Head) -> None:

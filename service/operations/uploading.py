@@ -204,6 +204,21 @@ async def _with_header(desk: Desk, key: str, stored: StoredObject) -> tuple[Stor
     return stored, header
 
 
+async def _with_end(desk: Desk, key: str, stored: StoredObject, header: _Header) -> _Header:
+    """What the bytes are, now that their end was looked at, too."""
+    if isinstance(header, imageformat.NotAnImage) or len(stored.head) == stored.size:
+        return header
+    end = await desk.objects.read_tail(key, stored.size, imageformat.TAIL_BYTES)
+    # Replaced meanwhile, it says nothing about these bytes, and they will not be promoted.
+    if end is None or end.etag != stored.etag:
+        return header
+    try:
+        imageformat.check_end(header.content_type, end.head)
+    except imageformat.NotAnImage as error:
+        return error
+    return header
+
+
 def _header_of(stored: StoredObject) -> _Header:
     """What the bytes are, or why they are no image: looked at once, and it takes its time."""
     try:
@@ -223,6 +238,7 @@ async def _verified(desk: Desk, request: CompleteUpload) -> Image:
     if staged is None:
         raise NothingUploaded
     staged, header = await _with_header(desk, staging, staged)
+    header = await _with_end(desk, staging, staged, header)
     declared = _declared(staged)
     key = naming.final_key(
         request.user_id, request.image_id, declared[0].filename if declared else _name_of(request)

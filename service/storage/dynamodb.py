@@ -175,14 +175,20 @@ class DynamoDBImageRecords:
         revisions: tuple[Revision, ...] | None,
     ) -> Image:
         """See `ports.ImageRecords`."""
-        condition = "user_id = :user AND #status = :completed"
+        # A first try can arrive and its answer not: this tells our own edit from another's.
+        mark = {"S": uuid.uuid4().hex}
+        condition = (
+            "user_id = :user AND #status = :completed "
+            "AND (attribute_not_exists(edit_mark) OR edit_mark <> :mark)"
+        )
         values: Item = {
             ":user": {"S": user_id},
             ":completed": {"S": COMPLETED},
             ":one": {"N": "1"},
+            ":mark": mark,
         }
         names = {"#status": "status"}
-        sets, removes = ["revision = revision + :one"], []
+        sets, removes = ["revision = revision + :one", "edit_mark = :mark"], []
         if edit.tags is not KEEP:
             sets.append("tags = :tags")
             values[":tags"] = tags_value(edit.tags)
@@ -213,6 +219,8 @@ class DynamoDBImageRecords:
                 )
             except ClientError as error:
                 item = await self._table.item_in_place(error, image_id, user_id)
+                if item is not None and item.get("edit_mark") == mark:
+                    return from_item(item)
                 _refuse_others(None if item is None else from_item(item), user_id)
                 raise RevisionMismatch from error
         return from_item(answer["Attributes"])

@@ -100,6 +100,11 @@ class MemoryImageObjects:
             stored.body[:length],
         )
 
+    async def read_tail(self, key: str, size: int, length: int) -> StoredObject | None:
+        """See `ports.ImageObjects`."""
+        whole = await self.read_head(key, size)
+        return None if whole is None else replace(whole, head=whole.head[-length:])
+
     async def promote(self, source: str, target: str, *, etag: str, content_type: str) -> bool:
         """See `ports.ImageObjects`."""
         stored = self._objects.get(source)

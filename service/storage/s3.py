@@ -69,16 +69,24 @@ class S3ImageObjects:
 
     async def read_head(self, key: str, length: int) -> StoredObject | None:
         """See `ports.ImageObjects`."""
+        return await self._read(key, 0, length - 1)
+
+    async def read_tail(self, key: str, size: int, length: int) -> StoredObject | None:
+        """See `ports.ImageObjects`."""
+        return await self._read(key, max(0, size - length), size - 1)
+
+    async def _read(self, key: str, first: int, last: int) -> StoredObject | None:
         with translated(_STORE):
             try:
                 answer = await self._s3.get_object(
-                    Bucket=self._bucket, Key=key, Range=f"bytes=0-{length - 1}"
+                    Bucket=self._bucket, Key=key, Range=f"bytes={first}-{last}"
                 )
             except ClientError as error:
                 if error_code(error) in _ABSENT:
                     return None
                 if error_code(error) in {"InvalidRange", "416"}:
-                    # An object of no bytes has no first byte, so the range cannot be served.
+                    # An object of no bytes has no first byte, and one that was replaced may be
+                    # shorter: the range cannot be served.
                     return StoredObject(0, "", "", {}, b"")
                 raise
             async with answer["Body"] as stream:

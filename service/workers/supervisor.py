@@ -27,8 +27,8 @@ READY = b"ready\n"
 _START_SECONDS = 30.0
 # Beyond the grace that requests under way get.
 _STOP_MARGIN_SECONDS = 5.0
-# A worker that lived for so long did start; sooner, it may be that none ever will.
-_SOUND_SECONDS = 10.0
+# A worker that lived for so long did serve; sooner, it may be that none ever will.
+_SOUND_SECONDS = 2.0
 _MOST_FAILURES = 5
 _BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 0.25, 8.0
 
@@ -47,6 +47,7 @@ class _Slot:
     sockets: list[socket.socket]
     process: Process | None = None
     since: float = 0.0
+    failures: int = 0
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -185,7 +186,6 @@ class _Fleet:
         slot.since = asyncio.get_running_loop().time()
 
     async def _keep(self, slot: _Slot) -> None:
-        failures = 0
         loop = asyncio.get_running_loop()
         while True:
             process = slot.process
@@ -195,18 +195,19 @@ class _Fleet:
             async with slot.changing:
                 if slot.process is not process:
                     continue  # it was replaced, as it was meant to be
-                failures = 0 if loop.time() - slot.since > _SOUND_SECONDS else failures
+                if loop.time() - slot.since > _SOUND_SECONDS:
+                    slot.failures = 0
                 while slot.process is process:
-                    failures += 1
+                    slot.failures += 1
                     _log.error("worker %d ended with status %s", slot.number + 1, status)
-                    if failures >= _MOST_FAILURES:
+                    # As long as another one serves, this one can be tried for ever.
+                    if all(each.failures >= _MOST_FAILURES for each in self._slots):
                         raise WorkersFailed(
-                            f"Worker {slot.number + 1} ended {failures} times in a row right after "
-                            f"its start, last with status {status}. What it said is above."
+                            f"Every worker ended {_MOST_FAILURES} times in a row right after its "
+                            f"start, the last with status {status}. What they said is above."
                         )
-                    await asyncio.sleep(
-                        min(_LONGEST_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2 ** (failures - 1))
-                    )
+                    pause = _BACKOFF_SECONDS * 2 ** (slot.failures - 1)
+                    await asyncio.sleep(min(_LONGEST_BACKOFF_SECONDS, pause))
                     with suppress(WorkersFailed):
                         await self._fill(slot)
 

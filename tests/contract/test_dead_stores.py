@@ -27,6 +27,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 OBJECT_CALLS: dict[str, Callable[[ImageObjects], Awaitable[object]]] = {
     "read_head": lambda objects: objects.read_head("images/a/b", 16),
+    "read_tail": lambda objects: objects.read_tail("images/a/b", 100, 16),
     "promote": lambda objects: objects.promote("a", "b", etag="x", content_type="image/png"),
     "delete": lambda objects: objects.delete(["images/a/b"]),
     "check": lambda objects: objects.check(),

@@ -14,8 +14,21 @@ import pytest
 import pytest_asyncio
 from botocore.exceptions import ClientError
 
-from service.errors import ImageMissing, NothingUploaded, StorageQuotaExceeded
-from service.model import DELETING, NO_QUOTA, PENDING, Image, StorageQuota
+from service.errors import (
+    ImageMissing,
+    NothingUploaded,
+    RevisionMismatch,
+    StorageQuotaExceeded,
+)
+from service.model import (
+    DELETING,
+    NO_QUOTA,
+    PENDING,
+    Edit,
+    Image,
+    Revision,
+    StorageQuota,
+)
 from service.operations.images import delete_image
 from service.operations.uploading import complete_upload
 from service.ports import ImageRecords
@@ -376,6 +389,24 @@ async def test_lost_answers_count_nothing_twice(embedded: str) -> None:
             # The mark that was made first is known for one's own; nobody else deletes it.
             await delete_image(desk, image.image_id, user)
         await assert_counted(lossy, user, [image.image_id for image in images])
+
+
+async def test_an_edit_whose_answer_is_lost_is_made_once_and_known_as_ones_own(
+    embedded: str,
+) -> None:
+    async with emulated(embedded) as (client, names):
+        image = an_image(image_id=str(uuid4()))
+        await DynamoDBImageRecords(client, names).create(image)
+        lossy = DynamoDBImageRecords(Repeating(client), names)
+        read = (Revision(image.upload_timestamp, image.revision),)
+        edited = await lossy.edit(
+            image.image_id, image.user_id, Edit(tags=("new",)), revisions=read
+        )
+        assert (edited.tags, edited.revision) == (("new",), 2)
+        with pytest.raises(RevisionMismatch):
+            await lossy.edit(image.image_id, image.user_id, Edit(tags=()), revisions=read)
+        again = await lossy.edit(image.image_id, image.user_id, Edit(tags=()), revisions=None)
+        assert (again.tags, again.revision) == ((), 3)
 
 
 async def test_whatever_call_of_the_store_a_process_dies_at_what_is_there_is_counted(

@@ -6,16 +6,20 @@ Through both doors that this machine has, with bytes that really go to the store
 from __future__ import annotations
 
 import asyncio
+import io
 import re
 import struct
 import zlib
+from functools import cache
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+from service.imageformat import HEAD_BYTES
 from service.settings import Settings
 from service.storage.clients import open_clients
 from service.storage.s3 import S3ImageObjects
@@ -111,6 +115,44 @@ async def test_a_cut_image_is_none(api: Api, stores: Settings, content_type: str
     ends = (1, 10, len(whole) // 2, len(whole) * 9 // 10, len(whole) - 1)
     details = await all_refused(api, stores, content_type, *(whole[:end] for end in ends))
     assert len(details) == 5
+
+
+@pytest.mark.parametrize("content_type", FORMATS)
+async def test_a_large_image_whose_end_is_missing_is_none(
+    api: Api, stores: Settings, content_type: str
+) -> None:
+    whole = noise(content_type)
+    ends = (HEAD_BYTES + 1, len(whole) // 2, len(whole) - 1_000)
+    bodies = [whole[:end] for end in ends]
+    # A picture that goes on as something else, too far behind for anybody to look at.
+    bodies.append(whole[: HEAD_BYTES + 20_000] + HTML * 1_000)
+    assert len(await all_refused(api, stores, content_type, *bodies)) == 4
+    user = new_user()
+    assert (await api.complete(user, await staged(api, user, content_type, whole))).status == 200
+
+
+@cache
+def noise(content_type: str) -> bytes:
+    """A picture that is longer than what is read of its beginning."""
+    made = io.BytesIO()
+    picture = Image.effect_noise((700, 700), 80)
+    quality = {"quality": 100} if content_type != "image/webp" else {"lossless": True, "method": 0}
+    picture.save(made, FORMATS[content_type][0], **quality)
+    assert len(made.getvalue()) > 2 * HEAD_BYTES
+    return made.getvalue()
+
+
+async def staged(api: Api, user: str, content_type: str, body: bytes) -> str:
+    image_id: str = (await api.stage(user, called(content_type, body)))["image_id"]
+    return image_id
+
+
+async def test_a_later_frame_cannot_be_larger_than_the_picture(api: Api, stores: Settings) -> None:
+    frame = b"\x2c\0\0\0\0%b\0\x02\x02\x44\x01\0"
+    head = b"GIF89a" + struct.pack("<HH", 10, 10) + b"\x80\0\0" + bytes(6)
+    small, large = (frame % struct.pack("<HH", side, side) for side in (10, 65_535))
+    (detail,) = await all_refused(api, stores, "image/gif", head + small + large + b";")
+    assert "65535 x 65535" in detail
 
 
 @pytest.mark.parametrize("said", FORMATS)

@@ -16,7 +16,9 @@ import aiohttp.test_utils
 import aiohttp.web
 import pytest
 import pytest_asyncio
+from click.testing import CliRunner
 
+from service.__main__ import main
 from tests.support.api import HttpApi, new_user
 from tests.support.real_images import FORMATS, real_image
 from tests.support.server import Server, clean_environment, running_server
@@ -212,3 +214,10 @@ async def test_the_openapi_command_prints_the_document():
 def test_this_suite_sees_no_settings_of_its_surroundings():
     assert not [name for name in clean_environment() if name in {"AWS_ENDPOINT_URL", "HOST"}]
     assert os.environ is not clean_environment()
+
+
+def test_nobody_is_believed_on_aws_unless_that_was_asked_for() -> None:
+    runner = CliRunner(env={"AUTH_MODE": None, "AWS_ENDPOINT_URL": None})
+    refused = runner.invoke(main, ["serve", "--backend", "aws"])
+    assert refused.exit_code == 1
+    assert "AUTH_MODE=api_key" in refused.stderr

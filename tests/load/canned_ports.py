@@ -70,6 +70,11 @@ class CannedObjects:
             calls.FILE_SIZE, calls.CONTENT_TYPE, calls.ETAG, self._metadata, self._head[:length]
         )
 
+    async def read_tail(self, key: str, size: int, length: int) -> StoredObject | None:
+        return StoredObject(
+            calls.FILE_SIZE, calls.CONTENT_TYPE, calls.ETAG, self._metadata, photo()[-length:]
+        )
+
     async def promote(self, source: str, target: str, *, etag: str, content_type: str) -> bool:
         return True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import orjson
 import pytest
 
 from service.endpoints import Call, Reply
@@ -38,6 +39,22 @@ async def test_a_body_that_says_that_it_is_not_compressed_is_read(coding: str) -
         "POST", "/images/upload-url", DECLARATION, headers={"content-encoding": coding}
     )
     assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"origin": "https://evil.example"}, 415),
+        ({"origin": "https://evil.example", "content-type": "application/json"}, 200),
+        ({}, 200),
+    ],
+)
+async def test_a_page_cannot_send_what_it_does_not_name_and_so_need_not_ask_for(
+    headers: dict[str, str], status: int
+) -> None:
+    body = orjson.dumps(DECLARATION)
+    request = ApiRequest("POST", "/images/upload-url", headers=headers, body=body)
+    assert (await an_api().pipeline.run(request)).status == status
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "GET", "POST", "PUT", "DELETE"])

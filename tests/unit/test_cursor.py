@@ -2,6 +2,7 @@
 
 import base64
 import string
+import struct
 import uuid
 from dataclasses import replace
 from datetime import UTC
@@ -110,6 +111,26 @@ def test_replicas_accept_each_others_tokens_and_strangers_do_not() -> None:
     assert CursorSealer(b"secret").open(token, SELECTION) == POSITION
     with pytest.raises(CursorForged):
         CursorSealer(b"another").open(token, SELECTION)
+
+
+@pytest.mark.parametrize("micros", [2**63 - 1, -(2**63), 253_402_300_800_000_000])
+@pytest.mark.parametrize("version", [1, 2])
+def test_not_even_who_knows_the_secret_can_make_a_token_of_no_time(
+    micros: int, version: int
+) -> None:
+    body = struct.pack(">Bq16s", version, micros, uuid.UUID(POSITION.image_id).bytes)
+    token = base64.urlsafe_b64encode(body + SEALER._seal(body, SELECTION)).decode()
+    with pytest.raises(CursorForged):
+        SEALER.open(token, SELECTION)
+
+
+def test_a_token_of_another_version_is_refused() -> None:
+    token = base64.urlsafe_b64decode(SEALER.seal(POSITION, SELECTION))
+    body = bytes([token[0] + 1]) + token[1:25]
+    with pytest.raises(CursorForged):
+        SEALER.open(
+            base64.urlsafe_b64encode(body + SEALER._seal(body, SELECTION)).decode(), SELECTION
+        )
 
 
 def test_a_token_shows_neither_user_nor_tag() -> None:

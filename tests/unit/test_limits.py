@@ -109,13 +109,20 @@ async def test_one_caller_cannot_take_what_is_for_all() -> None:
     assert scene.counted('mont_limited_total{policy="caller"} 45.0')
 
 
-async def test_nobody_is_told_apart_before_the_overall_limit() -> None:
+async def test_nobody_is_looked_up_before_the_overall_limit() -> None:
     scene = Scene(overall=3)
     api = scene.api()
-    answers = [await api("GET", "/probe") for _ in range(5)]
-    assert statuses(answers) == [401] * 3 + [429] * 2
+    assert statuses(await ask(api, "key a", 3)) == [200] * 3
+    answers = [await api("GET", "/probe") for _ in range(2)]
+    assert statuses(answers) == [429] * 2
     assert answers[-1].headers["RateLimit-Policy"] == '"burst";q=3;w=3'
     assert scene.counted('mont_limited_total{policy="burst"} 2.0')
+
+
+async def test_who_shows_no_credentials_that_count_takes_nothing_from_who_does() -> None:
+    api = Scene(overall=3).api()
+    assert statuses([await api("GET", "/probe") for _ in range(50)]) == [401] * 50
+    assert statuses(await ask(api, "key a", 4)) == [200] * 3 + [429]
 
 
 async def test_what_the_daily_quota_refuses_is_charged_to_nothing_else() -> None:

@@ -11,7 +11,7 @@ from tests.load import calls
 from tests.load.canned import photo
 from tests.load.wire import made
 
-_RANGE = re.compile(r"bytes=0-(\d+)")
+_RANGE = re.compile(r"bytes=(\d+)-(\d+)")
 _KEYS = re.compile(rb"<Key>(.*?)</Key>")
 _XML = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
@@ -75,8 +75,9 @@ class Bucket:
         if method == "HEAD":
             return made("200 OK", b"", *facts, length=calls.FILE_SIZE)
         asked = _RANGE.fullmatch(headers.get("range", ""))
-        body = photo()[: int(asked[1]) + 1] if asked else photo()
-        span = f"Content-Range: bytes 0-{len(body) - 1}/{calls.FILE_SIZE}"
+        first, last = (int(asked[1]), int(asked[2])) if asked else (0, calls.FILE_SIZE)
+        body = photo()[first : last + 1]
+        span = f"Content-Range: bytes {first}-{first + len(body) - 1}/{calls.FILE_SIZE}"
         return made("206 Partial Content", body, span, *facts)
 
     def _copy(self, key: str, headers: dict[str, str]) -> bytes:
