@@ -66,8 +66,8 @@ bench-cold: .venv/.installed-test ## Time the Lambda functions' starts beside bo
 kill: .venv/.installed-test ## Kill the server at each store call, with every way back, with and without a quota
 	KILL=all $(BIN)/python -m pytest tests/kill tests/unit/test_crashes.py
 
-fuzz: .venv/.installed-test ## Search for what makes the service fail: 20,000 requests and more, at most 10 minutes
-	FUZZ=long timeout 600 $(BIN)/python -m pytest -n 2 --dist loadgroup -p tests.fuzz.tally tests/fuzz tests/model tests/races
+fuzz: .venv/.installed-test ## Search for what makes the service fail: 20,000 requests and more, at most 20 minutes
+	FUZZ=long timeout 1200 $(BIN)/python -m pytest -n 2 --dist loadgroup -p tests.fuzz.tally tests/fuzz tests/model tests/races
 
 audit: .venv/.installed-check ## Look the dependencies up in the database of known vulnerabilities
 	$(BIN)/python -m tests.audit

@@ -32,5 +32,6 @@ def build_resolver(endpoints: Iterable[Endpoint], pipeline: Pipeline) -> APIGate
 
     for endpoint in endpoints:
         resolver.route(endpoint.path.replace(IMAGE_ID, "<image_id>"), endpoint.method)(answer)
-    resolver.route(".*", list(METHODS))(answer)
+    # Line breaks included, which no client can send but an invocation can.
+    resolver.route("(?s:.*)", list(METHODS))(answer)
     return resolver

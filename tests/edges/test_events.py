@@ -111,6 +111,14 @@ async def test_a_method_that_has_no_route_gets_an_answer_of_ours(
     assert (status, document["type"]) == (405, "urn:mont:problem:method-not-allowed")
 
 
+@pytest.mark.parametrize("path", ["\n0", "/images\n", "\n/images/\n"])
+async def test_a_path_that_no_client_can_send_gets_an_answer_of_ours(
+    functions: Lambda, path: str
+) -> None:
+    status, document = await invoke(functions, "image_api", {"httpMethod": "GET", "path": path})
+    assert (status, document["type"]) == (404, "urn:mont:problem:no-such-path")
+
+
 async def test_an_id_that_cannot_be_used_is_not_logged_as_one(functions: Lambda) -> None:
     event = {
         "httpMethod": "GET",
