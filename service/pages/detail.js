@@ -177,6 +177,8 @@ export class Detail {
   }
 
   #leave() {
+    // Told a moment after the closing, in which the same image may have been opened again.
+    if (this.dialog.open) return;
     const imageId = this.#imageId;
     this.#abort.abort();
     this.editing.clear();

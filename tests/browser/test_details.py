@@ -159,6 +159,25 @@ async def test_from_image_to_image_and_back_to_where_the_list_was(visits: Visits
     await expect(page).to_have_url(f"{visits.url}/")
 
 
+async def test_an_image_opened_again_before_its_closing_is_told_stays_open(visits: Visits) -> None:
+    page = await with_images(visits, named("a.jpg"))
+    dialog = await opened(page, "a.jpg")
+    await page.evaluate(
+        """() => {
+            const told = new Promise((done) =>
+                document.querySelector("#detail").addEventListener("close", done, { once: true }));
+            document.querySelector("#detail").close();
+            document.querySelector("#grid [data-id] button").click();
+            return told;
+        }"""
+    )
+    await expect(dialog.get_by_role("img")).to_be_visible()
+    await expect(page).to_have_url(re.compile(r"/\?image=[0-9a-f-]{36}$"))
+    await page.get_by_role("button", name="Close").click()
+    await expect(page).to_have_url(f"{visits.url}/")
+    await expect(card(page, "a.jpg")).to_be_focused()
+
+
 async def test_an_address_opens_its_image_and_a_link_is_copied(visits: Visits) -> None:
     page = await with_images(visits, named("a.jpg"))
     dialog = await opened(page, "a.jpg")
