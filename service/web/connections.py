@@ -11,13 +11,14 @@ import asyncio
 import time
 
 from aiohttp import StreamReader, web
-from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 
-from service.errors import MalformedMessage, Overloaded
-from service.pipeline import MAX_BODY_BYTES, Answerer, new_request_id
+from service.errors import Overloaded
+from service.exchange import ApiResponse
+from service.pipeline import Answerer, new_request_id
 from service.shedding import Gate, arrival
 from service.web import messages
+from service.web.answering import AnsweringProtocol
 from service.web.turning_away import PROBES, TurnedAway
 
 # For the head of a first request, and between two requests of one connection.
@@ -25,8 +26,6 @@ HEADER_SECONDS = 10
 KEEPALIVE_SECONDS = 75
 # A client that takes its answer in slower than 1 KB/s holds a connection, not a download.
 WRITE_SECONDS, WRITE_BYTES = 10, 10_240
-# What is left of a body after its answer is read for so long, so that the answer arrives.
-LINGERING_SECONDS = 2
 # Beyond the limit, so that probes find a way in.
 RESERVE = 64
 MAX_CLIENT_CONNECTIONS = 4096
@@ -49,8 +48,8 @@ class Server(web.Server):
     """aiohttp's server with connections of ours."""
 
     def __init__(self, pipeline: Answerer, gate: Gate, max_connections: int) -> None:
-        # Cancelling a handler whose client went away could stop an operation between two writes.
-        super().__init__(self._handle, request_factory=_make_request, handler_cancellation=False)
+        # Cancelling a task whose client went away could stop an operation between two writes.
+        super().__init__(_never, handler_cancellation=False)
         self.pipeline = pipeline
         self.gate = gate
         self.turned_away = TurnedAway(pipeline)
@@ -63,42 +62,13 @@ class Server(web.Server):
         """The protocol of one connection."""
         return Connection(self)
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        connection = request.protocol
-        assert isinstance(connection, Connection)
-        arrived = connection.take_up()
-        try:
-            return await self._answer(request, connection, arrived)
-        finally:
-            connection.put_down()
 
-    async def _answer(
-        self, request: web.BaseRequest, connection: Connection, arrived: float
-    ) -> web.StreamResponse:
-        reason = connection.refused or ("overloaded" if self.gate.is_stale(arrived) else None)
-        if reason is not None and request.rel_url.raw_path not in PROBES:
-            self.gate.turned_away(reason)
-            neutral, refusal = messages.without_body(request), Overloaded()
-            answer = self.pipeline.turned_away(neutral, refusal)
-            response = messages.write(answer)
-            if reason == "connections" or not request.content.is_eof():
-                response.force_close()
-            return response
-        arrival.set(arrived)
-        began = time.perf_counter()
-        neutral, problem = await messages.read(request)
-        waited = time.perf_counter() - began
-        response = messages.write(await self.pipeline.run(neutral, problem, waited=waited))
-        if problem is not None or self.draining or connection.refused == "connections":
-            # What is left of the body is not worth reading, and without it the connection is lost.
-            response.force_close()
-        elif request._message.upgrade:
-            # Offered another protocol, aiohttp reads no further request, though none was taken up.
-            response.force_close()
-        return response
+async def _never(request: web.BaseRequest) -> web.StreamResponse:
+    """What aiohttp's server wants to be given, and its connections would call."""
+    raise NotImplementedError(request)
 
 
-class Connection(web.RequestHandler):
+class Connection(AnsweringProtocol):
     """aiohttp's connection, with an end to everything that a client can draw out."""
 
     __slots__ = (
@@ -120,13 +90,13 @@ class Connection(web.RequestHandler):
             loop=asyncio.get_running_loop(),
             keepalive_timeout=KEEPALIVE_SECONDS,
             access_log=None,  # type: ignore[arg-type]  # as aiohttp's runners do it
-            lingering_time=LINGERING_SECONDS,
             auto_decompress=False,
         )
         self._server = server
         self._silence: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._unsent = 0
+        self._body = None
         self._arrived = 0.0
         self._busy = self._handling = False
         self.refused: str | None = None
@@ -227,15 +197,47 @@ class Connection(web.RequestHandler):
         gate.under_way += 1
         self._arrived = time.perf_counter()
 
-    def take_up(self) -> float:
-        """A request's turn has come; when it arrived."""
+    async def respond(
+        self, message: RawRequestMessage, payload: StreamReader
+    ) -> tuple[ApiResponse, bool]:
+        """See `AnsweringProtocol`: a request's turn has come."""
         if not self._busy:  # it was sent ahead, and waited for its own client's requests
             self._begin()
         self._handling = True
-        return self._arrived
+        server = self._server
+        reason = self.refused or ("overloaded" if server.gate.is_stale(self._arrived) else None)
+        if reason is not None and message.url.raw_path not in PROBES:
+            server.gate.turned_away(reason)
+            neutral = messages.without_body(message)
+            answer = server.pipeline.turned_away(neutral, Overloaded())
+            return answer, reason == "connections" or not payload.is_eof()
+        arrival.set(self._arrived)
+        waited = 0.0
+        if payload.is_eof():
+            neutral, problem = await messages.read(message, payload, None)
+        else:
+            began = time.perf_counter()
+            neutral, problem = await messages.read(message, payload, self.transport)
+            waited = time.perf_counter() - began
+        answer = await server.pipeline.run(neutral, problem, waited=waited)
+        last = (
+            # What is left of the body is not worth reading, and without it the connection is lost.
+            problem is not None
+            or server.draining
+            or self.refused == "connections"
+            # Offered another protocol, aiohttp reads no further request, though none was taken up.
+            or message.upgrade
+        )
+        return answer, last
 
-    def put_down(self) -> None:
-        """Its answer is made."""
+    def refuse(self, error: Exception) -> ApiResponse:
+        """See `AnsweringProtocol`."""
+        return self._server.pipeline.refuse(error)
+
+    def done(self) -> None:
+        """See `AnsweringProtocol`."""
+        if not self._busy:
+            return  # it could not even be taken for a request
         self._busy = self._handling = False
         self._server.gate.under_way -= 1
         if self.transport is not None and self.refused != "connections":
@@ -283,31 +285,3 @@ class Connection(web.RequestHandler):
         if self._stalled is not None:
             self._stalled.cancel()
             self._stalled = None
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """The answer where aiohttp could make no request of what arrived."""
-        if request.writer.output_size > 0:
-            raise ConnectionError("the answer had begun already")
-        unexpected = exc if status >= 500 and isinstance(exc, Exception) else None
-        response = messages.write(self._server.pipeline.refuse(unexpected or MalformedMessage()))
-        response.force_close()
-        return response
-
-
-def _make_request(
-    message: RawRequestMessage,
-    payload: StreamReader,
-    protocol: web.RequestHandler,
-    writer: AbstractStreamWriter,
-    task: asyncio.Task[None],
-) -> web.BaseRequest:
-    loop = asyncio.get_running_loop()
-    return web.BaseRequest(
-        message, payload, protocol, writer, task, loop, client_max_size=MAX_BODY_BYTES
-    )

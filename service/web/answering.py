@@ -1,0 +1,138 @@
+"""The requests of one connection: answered one after the other, in the order they came.
+
+aiohttp parses what arrives; the rest of its server is made for handlers of any kind, with a task, a
+request and a response object each. Here every request is an `ApiRequest` and every answer is there
+whole, so that a connection's own task does it all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+
+from aiohttp import StreamReader, web
+from aiohttp.http import HttpVersion10, RawRequestMessage
+
+from service.errors import MalformedMessage
+from service.exchange import ApiResponse
+from service.web import messages
+
+# What is left of a body after its answer is read for so long, so that the answer arrives.
+LINGERING_SECONDS = 2
+
+_log = logging.getLogger(__name__)
+
+
+class AnsweringProtocol(ABC, web.RequestHandler):
+    """aiohttp's connection, with answers that are made by `respond`."""
+
+    __slots__ = ("_body",)
+
+    # Of the request under way, for as long as it may be read.
+    _body: StreamReader | None
+
+    @abstractmethod
+    async def respond(
+        self, message: RawRequestMessage, payload: StreamReader
+    ) -> tuple[ApiResponse, bool]:
+        """The answer to a request, and whether it is the last one of the connection."""
+
+    @abstractmethod
+    def refuse(self, error: Exception) -> ApiResponse:
+        """The answer where there is no request that could be answered. Must not fail."""
+
+    def done(self) -> None:
+        """Called when an answer has been handed to the transport, or cannot be."""
+
+    async def start(self) -> None:
+        """Answer what arrives, until either side has enough. aiohttp runs this as a task."""
+        while not self._force_close:
+            if not self._messages:
+                self._waiter = self._loop.create_future()
+                try:
+                    await self._waiter
+                finally:
+                    self._waiter = None
+            message, payload = self._messages.popleft()
+            self._make_room()
+            self._request_in_progress = True
+            try:
+                last = await self._answer(message, payload)
+            except ConnectionError:
+                break  # nobody is there any more
+            finally:
+                self._body = None
+                self._request_in_progress = False
+                if self._handler_waiter is not None:  # aiohttp's shutdown waits for it
+                    self._handler_waiter.set_result(None)
+            if self._paused:
+                await self._drained()
+            if not payload.is_eof():
+                last = not await self._passed_over(payload) or last
+            if last or self._close or self._force_close:
+                break
+            self._keep()
+        self._task_handler = None
+        if self.transport is not None:
+            self.transport.close()
+
+    async def _answer(self, message: object, payload: StreamReader) -> bool:
+        """Send the answer; whether it is the last one. Raises ConnectionError."""
+        try:
+            if isinstance(message, RawRequestMessage):
+                self._body = payload
+                try:
+                    answer, last = await self.respond(message, payload)
+                except Exception as error:
+                    _log.exception("no answer could be made")
+                    answer, last = self.refuse(error), True
+                last = last or message.should_close
+                old = message.version == HttpVersion10
+            else:  # aiohttp could make no request of what arrived
+                answer, last, old = self.refuse(MalformedMessage()), True, False
+            transport = self.transport
+            if transport is None or transport.is_closing():
+                raise ConnectionResetError
+            transport.write(messages.answer_bytes(answer, last=last, old=old))
+            return last
+        finally:
+            self.done()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Let a request that waits for the rest of its body know that there will be none."""
+        if self._body is not None:
+            self._body.set_exception(exc or ConnectionResetError("the client is gone"))
+        super().connection_lost(exc)
+
+    def _make_room(self) -> None:
+        """Take in more of what was sent ahead."""
+        if self._parser is not None:
+            self._parser.message_consumed()
+        if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
+            self._resume_reading_if_drained()
+
+    async def _drained(self) -> None:
+        """Wait until the client has taken in its answer, before there is another."""
+        try:
+            await self._drain_helper()
+        except ConnectionError:
+            self.force_close()
+
+    async def _passed_over(self, payload: StreamReader) -> bool:
+        """Read what is left of a body, for a moment; whether that was all."""
+        try:
+            async with asyncio.timeout(LINGERING_SECONDS):
+                while not payload.is_eof():
+                    await payload.readany()
+        except (TimeoutError, web.RequestPayloadError, ConnectionError):
+            return False
+        return True
+
+    def _keep(self) -> None:
+        """Keep the connection for the next request."""
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        if self._keepalive_handle is None:
+            self._keepalive_handle = self._loop.call_at(
+                self._next_keepalive_close_time, self._process_keepalive
+            )
