@@ -43,7 +43,7 @@ class AnsweringProtocol(ABC, web.RequestHandler):
         """The answer where there is no request that could be answered. Must not fail."""
 
     def done(self) -> None:
-        """Called when an answer has been handed to the transport, or cannot be."""
+        """Called when an answer is made, or none will be."""
 
     async def start(self) -> None:
         """Answer what arrives, until either side has enough. aiohttp runs this as a task."""
@@ -79,25 +79,27 @@ class AnsweringProtocol(ABC, web.RequestHandler):
 
     async def _answer(self, message: object, payload: StreamReader) -> bool:
         """Send the answer; whether it is the last one. Raises ConnectionError."""
+        last, old = True, False
         try:
             if isinstance(message, RawRequestMessage):
                 self._body = payload
-                try:
-                    answer, last = await self.respond(message, payload)
-                except Exception as error:
-                    _log.exception("no answer could be made")
-                    answer, last = self.refuse(error), True
+                answer, last = await self.respond(message, payload)
                 last = last or message.should_close
                 old = message.version == HttpVersion10
             else:  # aiohttp could make no request of what arrived
-                answer, last, old = self.refuse(MalformedMessage()), True, False
-            transport = self.transport
-            if transport is None or transport.is_closing():
-                raise ConnectionResetError
-            transport.write(messages.answer_bytes(answer, last=last, old=old))
-            return last
+                answer = self.refuse(MalformedMessage())
+            sent = messages.answer_bytes(answer, last=last, old=old)
+        except Exception as error:
+            _log.exception("no answer could be made")
+            last = True
+            sent = messages.answer_bytes(self.refuse(error), last=True, old=False)
         finally:
             self.done()
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError
+        transport.write(sent)
+        return last
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Let a request that waits for the rest of its body know that there will be none."""

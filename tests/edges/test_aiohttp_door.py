@@ -15,6 +15,9 @@ from uuid import uuid4
 
 import pytest
 
+from service.errors import MontError
+from service.exchange import ApiRequest, ApiResponse
+from service.pipeline import Answerer
 from service.serve import open_standalone
 from service.settings import Settings
 from service.shedding import Gate
@@ -280,6 +283,13 @@ async def test_http_1_0_is_answered_and_closed(wire: Wire) -> None:
     assert await wire.ended()
 
 
+async def test_http_1_0_may_ask_to_stay(wire: Wire) -> None:
+    for _ in range(2):
+        await wire.write(b"GET /livez HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        answer = await wire.read()
+        assert (answer.status, answer.headers["connection"]) == (200, "keep-alive")
+
+
 @pytest.mark.parametrize("target", [b"http://elsewhere/livez", b"http://elsewhere:1/livez?x=y"])
 async def test_a_request_as_to_a_proxy_is_answered_by_its_path(wire: Wire, target: bytes) -> None:
     await wire.write(b"GET " + target + b" HTTP/1.1\r\nHost: elsewhere\r\n\r\n")
@@ -343,6 +353,39 @@ async def test_a_header_sent_twice_counts_with_both_values(wire: Wire) -> None:
     answer = await wire.read()
     # "one, two" is no id, so the request gets one of its own.
     assert answer.headers["x-request-id"] not in {"one", "two"}
+
+
+@pytest.mark.parametrize("value", [None, "a\r\nSet-Cookie: b", "a\nb", "a\rb"])
+async def test_what_cannot_be_answered_is_a_problem_and_the_end_of_the_connection(
+    stores: Settings, value: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_standalone(stores) as pipeline:
+        server = make_server(Broken(pipeline, value))
+        async with listening(server, "127.0.0.1", 0, grace=1) as (host, port):
+            wire = await connect(f"http://{host}:{port}")
+            await wire.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = await wire.read()
+            answer.problem(500)
+            assert "set-cookie" not in answer.headers
+            assert await wire.ended()
+            await wire.close()
+    assert "no answer could be made" in caplog.messages
+
+
+class Broken:
+    """A pipeline that fails, or answers with this value as a header."""
+
+    def __init__(self, whole: Answerer, value: str | None) -> None:
+        self.refuse = whole.refuse
+        self.turned_away = whole.turned_away
+        self._value = value
+
+    async def run(
+        self, _request: ApiRequest, _refusal: MontError | None = None, *, waited: float = 0.0
+    ) -> ApiResponse:
+        if self._value is None:
+            raise RuntimeError(f"after {waited} s")
+        return ApiResponse(200, {"X-Odd": self._value})
 
 
 # Bodies that are not what they seem
