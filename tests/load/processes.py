@@ -46,11 +46,14 @@ def processors() -> tuple[int, int]:
 
 
 @contextmanager
-def running(command: Command, port: int, processor: int, log: Path) -> Iterator[int]:
-    """Run it on that processor until the block is left; gives its process id."""
+def running(
+    command: Command, port: int, processor: int | Sequence[int], log: Path
+) -> Iterator[int]:
+    """Run it on that processor, or those, until the block is left; gives its process id."""
+    allowed = [processor] if isinstance(processor, int) else processor
     with log.open("wb") as output:
         process = subprocess.Popen(
-            ["taskset", "--cpu-list", str(processor), *command.arguments],
+            ["taskset", "--cpu-list", ",".join(map(str, allowed)), *command.arguments],
             cwd=command.folder,
             env=command.environment,
             stdin=subprocess.DEVNULL,

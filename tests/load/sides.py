@@ -164,8 +164,19 @@ def store_command(port: int) -> Command:
     return Command("store", arguments, ROOT, dict(os.environ))
 
 
-def _command(name: str, port: int, store: str, script: Path) -> Command:
-    environment = clean_environment(
+def service_command(port: int, store: str) -> Command:
+    """The service on this port, with both its stores at `store`."""
+    # As shipped, but for the rate: requests are counted against it all the same.
+    environment = _environment(store) | {
+        "PORT": str(port),
+        "THROTTLE_RATE_LIMIT": "1000000",
+        "THROTTLE_BURST_LIMIT": "1000000",
+    }
+    return Command("mont", (sys.executable, "-m", "service", "serve"), ROOT, environment)
+
+
+def _environment(store: str) -> dict[str, str]:
+    return clean_environment(
         AWS_ENDPOINT_URL=store,
         AWS_ACCESS_KEY_ID="AKIDEXAMPLE",
         AWS_SECRET_ACCESS_KEY="wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
@@ -174,15 +185,12 @@ def _command(name: str, port: int, store: str, script: Path) -> Command:
         AWS_CONFIG_FILE=os.devnull,
         AWS_SHARED_CREDENTIALS_FILE=os.devnull,
     )
-    address = f"127.0.0.1:{port}"
+
+
+def _command(name: str, port: int, store: str, script: Path) -> Command:
     if name == "mont":
-        # As shipped, but for the rate: requests are counted against it all the same.
-        environment |= {
-            "PORT": str(port),
-            "THROTTLE_RATE_LIMIT": "1000000",
-            "THROTTLE_BURST_LIMIT": "1000000",
-        }
-        return Command(name, (sys.executable, "-m", "service", "serve"), ROOT, environment)
+        return service_command(port, store)
+    address, environment = f"127.0.0.1:{port}", _environment(store)
     if name == "limit":
         arguments = (sys.executable, "-m", "tests.load.limit", str(port), store)
         return Command(name, (*arguments, str(script)), ROOT, environment)

@@ -1,78 +1,62 @@
 """Two workers beside one: the processor time of a request, and requests a second.
 
-    python -m tests.load.workers          (SECONDS of each run, default 5)
+    python -m tests.load.workers          (ROUNDS, SECONDS)
 
-Rounds alternate, so that whatever else the machine does strikes both. Where the client and the
-workers share two processors, it is the processor time that tells: with equal shares and the same
-cost of a request, two workers do twice as much on processors of their own.
+Both are kept as busy as they can be, in turns. A machine with two processors has none to spare for
+the client, so it is the processor time of a request that tells: two workers that take no more of it
+than one do twice as much, on processors of their own.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
-import sys
-import tempfile
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
+from statistics import median
 
-from tests.support.process_facts import children_of, facts_of
-from tests.support.server import running_server
+from tests.load import client, sides
+from tests.load.calls import CALLS
+from tests.load.processes import cpu_us, processors, running, settled_cpu_us
+from tests.support.stores import free_port
 
-_DECLARED = b'{"user_id":"a","filename":"a.png","content_type":"image/png","file_size":9}'
-_REQUEST = (
-    b"POST /images/upload-url HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-    b"Content-Length: %d\r\n\r\n%s" % (len(_DECLARED), _DECLARED)
-)
-# For each worker: at half the rate a request costs more, since fewer are done at one waking.
-_RATE = 250
-_ROUNDS = 3
+_CALL = CALLS["upload-url"]  # no store has a part in it
+_CONNECTIONS = 64
 
 
-async def measure(workers: int, request: Path, seconds: float) -> tuple[float, float]:
-    """Microseconds of processor for each request, and the busiest worker's share of them all."""
-    environment = {
-        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "THROTTLE_RATE_LIMIT": "1000000",
-        "THROTTLE_BURST_LIMIT": "1000000",
-    }
-    async with running_server("--workers", str(workers), environment=environment) as server:
-        serving = children_of(server.process.pid) if workers > 1 else [server.process.pid]
-        before = [facts_of(each).cpu for each in serving]
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.overload.openloop", server.url, str(request)),
-            *(str(_RATE * workers), str(seconds), "--new", "2"),
-            stdout=asyncio.subprocess.PIPE,
-        )
-        output, _ = await process.communicate()
-        spent = [facts_of(each).cpu - cpu for each, cpu in zip(serving, before, strict=True)]
-    result: dict[str, Any] = json.loads(output)
-    return sum(spent) / result["answers"]["200"] * 1e6, max(spent) / sum(spent)
+def measure(workers: int, seconds: int) -> tuple[float, float]:
+    """Microseconds of processor a request, and requests a second."""
+    first, last = processors()
+    port = free_port()
+    command = sides.service_command(port, "http://127.0.0.1:9")
+    command = replace(command, arguments=(*command.arguments, "--workers", str(workers)))
+    places = first if workers == 1 else (first, last)
+    log = sides.BUILD / "logs" / "workers.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with running(command, port, places, log) as pid:
+        client.drive(_CALL, port, 1, _CONNECTIONS, last)
+        before = cpu_us(pid)
+        outcome = client.drive(_CALL, port, seconds, _CONNECTIONS, last)
+        spent = settled_cpu_us(pid) - before
+    if outcome.refused or outcome.failed:
+        raise SystemExit(f"workers: {outcome.refused} refused, {outcome.failed} without an answer")
+    return spent / (outcome.requests + _CONNECTIONS), outcome.requests / outcome.seconds
 
 
-async def main() -> None:
-    """Measure in turns, print the ratio."""
-    seconds = float(os.environ.get("SECONDS", "5"))
-    costs: dict[int, list[float]] = {1: [], 2: []}
-    shares = []
-    with tempfile.TemporaryDirectory() as folder:
-        request = Path(folder) / "request"
-        request.write_bytes(_REQUEST)
-        for number in range(_ROUNDS):
-            for workers, found in costs.items():
-                cost, share = await measure(workers, request, seconds)
-                found.append(cost)
-                if workers == 2:
-                    shares.append(share)
-                print(f"round {number + 1}: {workers} workers, {cost:.0f} us a request", flush=True)
-    one, two = (sorted(found)[_ROUNDS // 2] for found in costs.values())
-    busiest = sorted(shares)[_ROUNDS // 2]
-    print(f"one {one:.0f} us, two {two:.0f} us a request; the busier one has {busiest:.0%} of them")
-    print(f"two workers on two processors do {one / two / busiest:.2f} times as much as one")
+def main() -> None:
+    """Measure in turns, print the ratios."""
+    rounds, seconds = int(os.environ.get("ROUNDS", "5")), int(os.environ.get("SECONDS", "3"))
+    found: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
+    for number in range(rounds):
+        for workers, results in found.items():
+            results.append(measure(workers, seconds))
+            cost, rate = results[-1]
+            print(f"round {number + 1}, {workers}: {cost:.0f} us, {rate:.0f} a second", flush=True)
+    (one, one_rate), (two, two_rate) = (
+        (median(cost for cost, _ in each), median(rate for _, rate in each))
+        for each in found.values()
+    )
+    print(f"one worker {one:.0f} us a request, two {two:.0f}: {2 * one / two:.2f} times as much")
+    print(f"with the client on the second processor, too: {two_rate / one_rate:.2f} times")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()
