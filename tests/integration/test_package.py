@@ -125,7 +125,18 @@ def test_what_is_required_and_left_out_is_named_with_a_reason() -> None:
     assert all(LEFT_OUT.values())
 
 
-@pytest.mark.parametrize("platform", ["arm64", "x86_64"])
+@pytest.mark.parametrize(
+    "platform",
+    [
+        "arm64",
+        pytest.param(
+            "x86_64",
+            marks=pytest.mark.skipif(
+                os.environ.get("PACKAGE") != "all", reason="takes a while: PACKAGE=all"
+            ),
+        ),
+    ],
+)
 def test_for_aws_it_has_extension_modules_of_that_processor(platform: Any, tmp_path: Path) -> None:
     package = build(target_for(platform, None), tmp_path / "aws.zip")
     assert package.size <= MOST_BYTES

@@ -53,8 +53,10 @@ def ready_environments(cache: Path = _CACHE) -> Environments:
 
         def make_server(folder: Path) -> None:
             venv.create(folder, with_pip=True)
-            # The file is complete, so the resolver has nothing to decide.
-            _install(lock, server_python, "--no-deps", "--requirement", str(_LOCK_FILE))
+            # The file is complete, so the resolver has nothing to decide. Of all these modules few
+            # are ever imported, and then compiled.
+            flags = ("--no-deps", "--no-compile")
+            _install(lock, server_python, *flags, "--requirement", str(_LOCK_FILE))
 
         def make_function(folder: Path) -> None:
             venv.create(folder, with_pip=True)
