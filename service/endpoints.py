@@ -5,7 +5,7 @@ An endpoint function takes a checked call and returns a reply. It translates; it
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -117,7 +117,7 @@ async def list_images(call: Call[None, listing.ListImages]) -> Reply:
     page = await listing.list_images(call.desk, call.query)
     return Reply(
         {
-            "images": [_shown(call.desk, image) for image in page.images],
+            "images": _all_shown(call.desk, page.images),
             "count": len(page.images),
             "next_token": page.next_token,
             "has_more": page.next_token is not None,
@@ -205,6 +205,12 @@ def _shown(desk: Desk, image: Image) -> dict[str, object]:
     if desk.thumbnails is not None:
         document["thumbnail_url"] = desk.thumbnails.link(image.s3_key)
     return document
+
+
+def _all_shown(desk: Desk, images: Sequence[Image]) -> list[dict[str, object]]:
+    if desk.thumbnails is None:
+        return [image_document(image) for image in images]
+    return [_shown(desk, image) for image in images]
 
 
 def _link_document(link: images.DownloadLink) -> dict[str, object]:

@@ -46,8 +46,7 @@ class PrometheusMetrics:
         self._under_way = under_way
         self._codes = FewCodes()
         # Looking a child up by its labels takes longer than counting with it.
-        self._counting: dict[tuple[str, str, int], Counter] = {}
-        self._timing: dict[str, Histogram] = {}
+        self._counting: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._timing_calls: dict[tuple[str, str], Histogram] = {}
         self._registry = CollectorRegistry()
         self._requests = Counter(
@@ -140,13 +139,15 @@ class PrometheusMetrics:
         """See `telemetry.Observer`. Never by path: paths would make metrics without end."""
         method = request.method if request.method in _METHODS else "other"
         key = request.route, method, request.status
-        counter = self._counting.get(key)
-        if counter is None:
-            counter = self._requests.labels(request.route, method, str(request.status))
-            self._counting[key] = counter
-            self._timing[request.route] = self._seconds.labels(request.route)
+        children = self._counting.get(key)
+        if children is None:
+            children = self._counting[key] = (
+                self._requests.labels(request.route, method, str(request.status)),
+                self._seconds.labels(request.route),
+            )
+        counter, timing = children
         counter.inc()
-        self._timing[request.route].observe(request.seconds)
+        timing.observe(request.seconds)
         if (outcome := upload_outcome(request)) is not None:
             self._uploads.labels(outcome).inc()
 

@@ -90,7 +90,7 @@ class Selection:
     order: Order = "desc"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Page:
     """A run of a list. `next` is where the following page starts, None after the last image."""
 

@@ -7,6 +7,7 @@ so no text of a client's can move an object out of its own place.
 from __future__ import annotations
 
 import json
+import os
 import re
 import uuid
 
@@ -19,6 +20,8 @@ _FINAL_KEY = re.compile(
 )
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_NAME = 100
+# Of any digit, its last two bits behind those that say which layout the id has.
+_VARIANTS = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 _NAMESPACE = uuid.UUID("b6c1d9b4-6a0e-4f0e-9a57-0f3f6b1c2d3e")
 
 
@@ -40,7 +43,8 @@ def owner_of_final_key(key: str) -> tuple[str, str] | None:
 
 def sanitise(filename: str) -> str:
     """The last path part, unsafe characters as `_`, at most 100 characters, never empty."""
-    name = _UNSAFE.sub("_", re.split(r"[/\\]", filename)[-1]).lstrip(".")
+    last = filename.replace("\\", "/").rpartition("/")[2]
+    name = _UNSAFE.sub("_", last).lstrip(".")
     if len(name) > _LONGEST_NAME:
         stem, dot, suffix = name.rpartition(".")
         kept = suffix if dot and len(suffix) <= 10 else ""
@@ -49,8 +53,11 @@ def sanitise(filename: str) -> str:
 
 
 def new_image_id() -> str:
-    """A random id."""
-    return str(uuid.uuid4())
+    """A random id (RFC 9562, version 4)."""
+    # As `uuid.uuid4` makes it, in half the time.
+    text = os.urandom(16).hex()
+    variant = _VARIANTS[text[16]]
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
 
 
 def repeatable_image_id(key: str, user_id: str, filename: str, content_type: str, size: int) -> str:

@@ -55,6 +55,9 @@ class Allowance:
 
 def limit_headers(allowances: Sequence[Allowance]) -> dict[str, str]:
     """The headers that tell of every limit that a request was held against."""
+    if len(allowances) == 1:  # as nearly always
+        (only,) = allowances
+        return {"RateLimit-Policy": only.policy.header, "RateLimit": only.header}
     if not allowances:
         return {}
     return {

@@ -11,11 +11,13 @@ import sys
 import time
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Protocol, TextIO
+from functools import lru_cache, partial
+from typing import Protocol
 
 import orjson
 
 from service import problems
+from service.loglines import LogLines
 from service.trail import Trail
 from service.values import value
 
@@ -23,7 +25,10 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 trace_id: ContextVar[str | None] = ContextVar("trace_id", default=None)
 """Of the trace that the request of this context is part of, where there are traces."""
 
+# The last two are handed what the first one tells.
 _access = logging.getLogger("service.access")
+_ours = logging.getLogger("service")
+_root = logging.getLogger()
 
 
 @value(frozen=True, slots=True)
@@ -73,17 +78,14 @@ class AccessLog:
 
     def answered(self, request: Answered) -> None:
         """See `Observer`."""
-        if _access.isEnabledFor(logging.INFO):
-            facts = {
-                "route": request.route,
-                "method": request.method,
-                "path": request.path,
-                "status": request.status,
-                "duration_ms": round(request.seconds * 1000, 3),
-            }
-            if request.trail is not None:
-                facts |= _learnt(request.trail)
-            _access.handle(self._record(facts))
+        if not _access.isEnabledFor(logging.INFO):
+            return
+        lines = _only_lines()
+        if lines is None:
+            _access.handle(self._record(_facts(request)))
+        else:
+            now, this_id, trace = time.time(), request_id.get(), trace_id.get()
+            lines.soon(partial(_access_line, request, now, this_id, trace))
 
     def _record(self, facts: dict[str, object]) -> logging.LogRecord:
         record = logging.LogRecord.__new__(logging.LogRecord)
@@ -97,6 +99,36 @@ class AccessLog:
             facts=facts,
         )
         return record
+
+
+def _only_lines() -> LogLines | None:
+    """What writes the access log, where nobody else listens: then it needs no records.
+
+    `mont` has it so. Whoever adds a handler gets a record of each request, as of all else.
+    """
+    handlers = _root.handlers
+    if len(handlers) != 1 or _ours.handlers or _access.handlers:
+        return None
+    return handlers[0] if isinstance(handlers[0], LogLines) else None
+
+
+def _access_line(request: Answered, now: float, this_id: str | None, trace: str | None) -> bytes:
+    line = _line(now, "INFO", _access.name, "request", this_id, trace)
+    line |= _facts(request)
+    return _json(line) + b"\n"
+
+
+def _facts(request: Answered) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "route": request.route,
+        "method": request.method,
+        "path": request.path,
+        "status": request.status,
+        "duration_ms": round(request.seconds * 1e6) / 1000,
+    }
+    if request.trail is not None:
+        facts |= _learnt(request.trail)
+    return facts
 
 
 def _learnt(trail: Trail) -> dict[str, object]:
@@ -122,40 +154,54 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
-        line: dict[str, object] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if (current := request_id.get()) is not None:
-            line["request_id"] = current
-        if (trace := trace_id.get()) is not None:
-            line["trace_id"] = trace
+        line = _line(
+            record.created,
+            record.levelname,
+            record.name,
+            record.getMessage(),
+            request_id.get(),
+            trace_id.get(),
+        )
         line |= getattr(record, "facts", {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        try:
-            return orjson.dumps(line, default=str).decode()
-        except TypeError:  # text that no UTF-8 can say, such as a path with a lone surrogate
-            return json.dumps(line, default=str)
+        return _json(line).decode()
 
 
-class _Lines(logging.StreamHandler[TextIO]):
-    """Writes lines as its base does, which takes a lock once more to flush each."""
+def _line(
+    created: float, level: str, logger: str, message: str, this_id: str | None, trace: str | None
+) -> dict[str, object]:
+    """What every line tells."""
+    second, micros = divmod(round(created * 1e6), 1_000_000)
+    line: dict[str, object] = {
+        "time": f"{_second_text(second)}.{micros // 1000:03}+00:00",
+        "level": level,
+        "logger": logger,
+        "message": message,
+    }
+    if this_id is not None:
+        line["request_id"] = this_id
+    if trace is not None:
+        line["trace_id"] = trace
+    return line
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write the record at once."""
-        try:
-            self.stream.write(f"{self.format(record)}\n")
-            self.stream.flush()
-        except Exception:  # whatever it is, no request may fail for it
-            self.handleError(record)
+
+@lru_cache(maxsize=2)
+def _second_text(second: int) -> str:
+    """Kept, because most lines are of the same second as the one before."""
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _json(line: dict[str, object]) -> bytes:
+    try:
+        return orjson.dumps(line, default=str)
+    except TypeError:  # text that no UTF-8 can say, such as a path with a lone surrogate
+        return json.dumps(line, default=str).encode()
 
 
 def configure_logging(level: str) -> None:
     """Send everything from `level` up to standard error, as JSON."""
-    handler = _Lines(sys.stderr)
+    handler = LogLines(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # botocore tells of every retry and credential look-up at INFO; those are ours to report.

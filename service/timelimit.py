@@ -6,6 +6,7 @@ A timer of its own would cost every request more than its metrics do, and nearly
 from __future__ import annotations
 
 import asyncio
+import math
 from types import TracebackType
 
 
@@ -16,6 +17,7 @@ class TimeLimit:
         self._seconds = seconds
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._due = math.inf  # when the timer goes off
         self._held: set[_Held] = set()
 
     def hold(self, spent: float = 0.0) -> _Held:
@@ -23,27 +25,26 @@ class TimeLimit:
 
         `spent` of the seconds are gone already.
         """
-        task = asyncio.current_task()
-        assert task is not None, "only a task can be cancelled"
         loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
+        assert task is not None, "only a task can be cancelled"
         if loop is not self._loop:  # what was held in another loop ended with it
-            self._loop, self._timer, self._held = loop, None, set()
+            self._loop, self._timer, self._due, self._held = loop, None, math.inf, set()
         held = _Held(self._held, task, loop.time() + self._seconds - spent)
         # The timer is usually set already, for one that began sooner.
-        if self._timer is None or self._timer.when() > held.deadline:
+        if held.deadline < self._due:
             self._set_timer(loop, held.deadline)
         return held
 
     def _set_timer(self, loop: asyncio.AbstractEventLoop, deadline: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = loop.call_at(deadline, self._expire, loop)
+        self._timer, self._due = loop.call_at(deadline, self._expire, loop), deadline
 
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
         """Cancel what is due, and set the timer for what is due next."""
-        assert self._timer is not None
-        now = self._timer.when()
-        self._timer = None
+        now = self._due
+        self._timer, self._due = None, math.inf
         for held in self._held:
             if held.deadline <= now:
                 held.expire()

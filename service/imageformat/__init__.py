@@ -27,6 +27,7 @@ __all__ = [
     "ImageHeader",
     "NotAnImage",
     "check_end",
+    "has_end",
     "read_header",
 ]
 
@@ -84,14 +85,17 @@ def read_header(head: bytes, total_bytes: int) -> ImageHeader:
     raise NotAnImage("unknown signature: not a JPEG, PNG, GIF, WebP or BMP file")
 
 
-def check_end(content_type: str, tail: bytes) -> None:
-    """Look at the last TAIL_BYTES of a file of this type. Raises NotAnImage where it is cut off.
+def has_end(content_type: str) -> bool:
+    """Whether there is something to look for in the last bytes of such a file.
 
     WebP and BMP say how long they are in their first bytes, which `read_header` has compared.
     """
-    check = _ENDS.get(content_type)
-    if check is not None:
-        check(tail)
+    return content_type in _ENDS
+
+
+def check_end(content_type: str, tail: bytes) -> None:
+    """Look at the last TAIL_BYTES of a file that has an end. Raises NotAnImage where it is cut."""
+    _ENDS[content_type](tail)
 
 
 _ENDS: dict[str, Callable[[bytes], None]] = {

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from service.model import Image, Selection
 from service.operations.desk import Desk
+from service.values import value
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class ListImages:
     next_token: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ImageList:
     """One page. `next_token` is None on the last one."""
 

@@ -29,6 +29,7 @@ from service.errors import (
 )
 from service.model import COMPLETED, PENDING, Description, Image, StoredObject, UploadForm
 from service.operations.desk import Desk
+from service.values import value
 
 # Each further attempt means that the client replaced the staged object, or another attempt its
 # claim, in the few milliseconds between our read and our publication.
@@ -37,7 +38,7 @@ _ATTEMPTS = 5
 _LONGEST_HEAD = 2 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RequestUpload:
     """What a client declares. `file_size` in bytes."""
 
@@ -49,7 +50,7 @@ class RequestUpload:
     description: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class UploadTicket:
     """Where and how to send the bytes, and until when (`expires_in` seconds from now)."""
 
@@ -207,6 +208,8 @@ async def _with_header(desk: Desk, key: str, stored: StoredObject) -> tuple[Stor
 async def _with_end(desk: Desk, key: str, stored: StoredObject, header: _Header) -> _Header:
     """What the bytes are, now that their end was looked at, too."""
     if isinstance(header, imageformat.NotAnImage) or len(stored.head) == stored.size:
+        return header
+    if not imageformat.has_end(header.content_type):
         return header
     end = await desk.objects.read_tail(key, stored.size, imageformat.TAIL_BYTES)
     # Replaced meanwhile, it says nothing about these bytes, and they will not be promoted.

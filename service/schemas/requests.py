@@ -108,7 +108,8 @@ class UploadRequest(_File):
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> RequestUpload:
         """The operation's own request."""
-        return RequestUpload(**{**data, "tags": tuple(data.get("tags") or ())})
+        data["tags"] = tuple(data.get("tags") or ())
+        return RequestUpload(**data)
 
 
 class CompleteRequest(_File):

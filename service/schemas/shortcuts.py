@@ -8,19 +8,30 @@ marshmallow has the word, which also knows how to say what is wrong. The tests c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from marshmallow import EXCLUDE, RAISE, Schema, fields, missing, validate
 
 from service.schemas.fields import UUID_PATTERN, Count, ImageId, QueryCount, UserId
 
-Rule = Callable[[Any], Any]
-"""A value as sent (never None) to the one that is loaded. Raises Unsure."""
-_Test = Callable[[Any], bool]
+_Test = Callable[[Any], object]
+"""Whether a value passes: true or false to `if`."""
 
 
 class Unsure(Exception):
     """Ask marshmallow."""
+
+
+class _Rule(NamedTuple):
+    """Which values are right, and what is loaded of one; itself where there is nothing to `make`.
+
+    `kind` is the type that JSON gives, exactly: True is a number to Python, and marshmallow takes
+    1.0 for 1. It is None where only marshmallow can tell, and `make` is its own way to load.
+    """
+
+    kind: type | None
+    test: _Test
+    make: Callable[[Any], Any] | None = None
 
 
 class Shortcut:
@@ -34,7 +45,7 @@ class Shortcut:
         for name, field in schema.load_fields.items():
             if field.data_key is not None or field.attribute or callable(field.load_default):
                 raise TypeError(f"{type(schema).__name__}.{name}: goes by one name, has no factory")
-            step = (name, _rule(field), field.required, field.load_default, field.allow_none)
+            step = (name, *_rule(field), field.required, field.load_default, field.allow_none)
             self._steps.append(step)
 
     def take(self, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,82 +53,71 @@ class Shortcut:
         if self._known is not None and not data.keys() <= self._known:
             raise Unsure
         taken: dict[str, Any] = {}
-        for name, rule, required, default, or_none in self._steps:
+        for name, kind, test, make, required, default, or_none in self._steps:
             value = data.get(name, missing)
-            if value is missing:
+            if type(value) is kind:
+                if not test(value):
+                    raise Unsure
+                taken[name] = value if make is None else make(value)
+            elif value is missing:
                 if required:
                     raise Unsure
                 if default is not missing:
                     taken[name] = default
-            elif value is not None:
-                taken[name] = rule(value)
-            elif or_none:
+            elif value is None and or_none:
                 taken[name] = None
+            elif value is not None and kind is None and make is not None:
+                taken[name] = make(value)
             else:
                 raise Unsure
         return taken
 
 
-def _rule(field: fields.Field[Any]) -> Rule:
-    """How to take a value; of a kind of field that is not known here, marshmallow's own way."""
+def _rule(field: fields.Field[Any]) -> _Rule:
+    """The rule of a field; of a kind of field that is not known here, marshmallow's own way."""
     known = _RULES.get(type(field))
     test = _test(field.validators)
-    return field.deserialize if known is None or test is None else known(field, test)
+    rule = None if known is None or test is None else known(field, test)
+    return rule or _Rule(None, _anything, field.deserialize)
 
 
-# Of the type that JSON gives, exactly: True is a number to Python, and marshmallow takes 1.0 for 1.
+def _anything(_: Any) -> bool:
+    return True
 
 
-def _text(_: Any, test: _Test) -> Rule:
-    def take(value: Any) -> str:
-        if type(value) is str and test(value):
-            return value
-        raise Unsure
-
-    return take
+def _text(_: Any, test: _Test) -> _Rule:
+    return _Rule(str, test)
 
 
-def _number(_: Any, test: _Test) -> Rule:
-    def take(value: Any) -> int:
-        if type(value) is int and test(value):
-            return value
-        raise Unsure
-
-    return take
+def _number(_: Any, test: _Test) -> _Rule:
+    return _Rule(int, test)
 
 
-def _digits(_: Any, test: _Test) -> Rule:
-    def take(value: Any) -> int:
-        if type(value) is str and len(value) <= 9 and value.isascii() and value.isdigit():
-            number = int(value)
-            if test(number):
-                return number
-        raise Unsure
+def _digits(_: Any, test: _Test) -> _Rule:
+    def is_right(value: str) -> object:
+        return len(value) <= 9 and value.isascii() and value.isdigit() and test(int(value))
 
-    return take
+    return _Rule(str, is_right, int)
 
 
-def _image_id(_: Any, test: _Test) -> Rule:
-    def take(value: Any) -> str:
-        if type(value) is str and UUID_PATTERN.fullmatch(value) and test(value):
-            return value.lower()
-        raise Unsure
-
-    return take
+def _image_id(_: Any, test: _Test) -> _Rule:
+    return _Rule(str, lambda value: UUID_PATTERN.fullmatch(value) and test(value), str.lower)
 
 
-def _list(field: fields.List[Any], test: _Test) -> Rule:
-    inner = _rule(field.inner)
+def _list(field: fields.List[Any], test: _Test) -> _Rule | None:
+    kind, right, make = _rule(field.inner)
+    if kind is None:
+        return None
 
-    def take(value: Any) -> list[Any]:
-        if type(value) is list and None not in value and test(value):
-            return [inner(each) for each in value]
-        raise Unsure
+    kinds = frozenset({kind})
 
-    return take
+    def is_right(value: list[Any]) -> object:
+        return test(value) and kinds.issuperset(map(type, value)) and all(map(right, value))
+
+    return _Rule(list, is_right, None if make is None else lambda value: list(map(make, value)))
 
 
-_RULES: dict[type, Callable[..., Rule]] = {
+_RULES: dict[type, Callable[..., _Rule | None]] = {
     fields.String: _text,
     UserId: _text,
     Count: _number,
@@ -131,7 +131,7 @@ def _test(validators: Sequence[Any]) -> _Test | None:
     """Whether a value passes them; None where one, or more than one at once, is not known here."""
     match validators:
         case []:
-            return lambda value: True
+            return _anything
         case [validate.Length(min=least, max=most, equal=None)]:
             shortest, longest = least or 0, float("inf") if most is None else most
             return lambda value: shortest <= len(value) <= longest
@@ -140,5 +140,5 @@ def _test(validators: Sequence[Any]) -> _Test | None:
         case [validate.OneOf(choices=choices)]:
             return frozenset(choices).__contains__
         case [validate.Regexp(regex=pattern)]:
-            return lambda value: pattern.match(value) is not None
+            return pattern.match
     return None

@@ -137,9 +137,12 @@ class Caller:
         )
         headers["user-agent"] = _AGENT
         headers["accept-encoding"] = "identity"  # or what arrives is not as long as was said
-        url = f"{target.origin}{path}?{call.query}" if call.query else target.origin + path
+        if call.query:
+            path += f"?{call.query}"
         session = await reach.connect()
-        reply = await session.exchange(call.method, url, headers, call.body, call.most)
+        reply = await session.exchange(
+            call.method, target.origin, path, headers, call.body, call.most
+        )
         return call.read(call.operation, reply)
 
     async def _target(self, bucket: str) -> _Target:

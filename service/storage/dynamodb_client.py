@@ -14,7 +14,8 @@ import hashlib
 import re
 import uuid
 from binascii import crc32
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 from botocore.exceptions import ClientError
@@ -23,6 +24,8 @@ from service.storage.calls import Answer, Call, Caller, DamagedAnswer, metadata,
 
 if TYPE_CHECKING:
     from service.storage.transport import Reply
+
+T = TypeVar("T")
 
 _TARGET = "DynamoDB_20120810"
 _TYPE = "application/x-amz-json-1.0"
@@ -57,6 +60,19 @@ class DynamoDBClient:
         """Query."""
         return await self._call("Query", arguments)
 
+    async def query_with(self, read: Callable[[bytes], T], **arguments: Any) -> T:
+        """Query, and what `read` makes of the document that answers it, still in JSON.
+
+        Binary values are for `read` to decode. It raises DamagedAnswer where there is no document.
+        """
+
+        def read_whole(operation: str, reply: Reply) -> Answer:
+            made = read(_document(operation, reply))
+            return {"Made": made, "ResponseMetadata": metadata(reply, _REQUEST_ID)}
+
+        made: T = (await self._call("Query", arguments, read_whole))["Made"]
+        return made
+
     async def scan(self, **arguments: Any) -> Answer:
         """Scan."""
         return await self._call("Scan", arguments)
@@ -78,12 +94,17 @@ class DynamoDBClient:
         """DescribeTable."""
         return await self._call("DescribeTable", arguments)
 
-    async def _call(self, operation: str, arguments: dict[str, Any]) -> Answer:
+    async def _call(
+        self,
+        operation: str,
+        arguments: dict[str, Any],
+        read: Callable[[str, Reply], Answer] | None = None,
+    ) -> Answer:
         body = orjson.dumps(arguments, default=_encoded)
         headers = {"content-type": _TYPE, "x-amz-target": f"{_TARGET}.{operation}"}
         digest = hashlib.sha256(body).hexdigest()
         return await self._caller.make(
-            Call(operation, "POST", "/", "", headers, body, digest, read_answer)
+            Call(operation, "POST", "/", "", headers, body, digest, read or read_answer)
         )
 
 
@@ -95,12 +116,7 @@ def _encoded(value: object) -> str:
 
 def read_answer(operation: str, reply: Reply) -> Answer:
     """The document of an answer. Raises ClientError for a refusal, DamagedAnswer."""
-    body = reply.body
-    checksum = reply.headers.get("x-amz-crc32")
-    if checksum is not None and checksum != str(crc32(body)):
-        raise DamagedAnswer(error=f"CRC32 is {crc32(body)} where {checksum} was sent")
-    if reply.status >= 300:
-        raise _refusal(operation, reply)
+    body = _document(operation, reply)
     try:
         answer: Answer = orjson.loads(body) if body else {}
     except orjson.JSONDecodeError as error:
@@ -110,6 +126,17 @@ def read_answer(operation: str, reply: Reply) -> Answer:
         answer = _decoded(answer)
     answer["ResponseMetadata"] = metadata(reply, _REQUEST_ID)
     return answer
+
+
+def _document(operation: str, reply: Reply) -> bytes:
+    """The bytes of an answer as they were sent. Raises ClientError for a refusal, DamagedAnswer."""
+    body = reply.body
+    checksum = reply.headers.get("x-amz-crc32")
+    if checksum is not None and checksum != str(crc32(body)):
+        raise DamagedAnswer(error=f"CRC32 is {crc32(body)} where {checksum} was sent")
+    if reply.status >= 300:
+        raise _refusal(operation, reply)
+    return body
 
 
 def _decoded(value: Any) -> Any:

@@ -75,19 +75,20 @@ def from_item(item: Item) -> Image:
     """The image of an item, whatever its status."""
     instant = item.get("upload_timestamp") or item.get("completed_at") or item["claimed_at"]
     description = item.get("description")
+    # In the order of the fields: passed by name, they take three times as long.
     return Image(
-        image_id=item["image_id"]["S"],
-        user_id=item["user_id"]["S"],
-        filename=item["filename"]["S"],
-        content_type=item["content_type"]["S"],
-        file_size=int(item["file_size"]["N"]),
-        upload_timestamp=instant["S"],
-        s3_key=item["s3_key"]["S"],
-        etag=item["etag"]["S"],
-        width=int(item["width"]["N"]),
-        height=int(item["height"]["N"]),
-        tags=tuple([tag["S"] for tag in item["tags"]["L"]]),
-        description=None if description is None else description["S"],
-        status=STATUSES[item["status"]["S"]],
-        revision=int(item["revision"]["N"]),
+        item["image_id"]["S"],
+        item["user_id"]["S"],
+        item["filename"]["S"],
+        item["content_type"]["S"],
+        int(item["file_size"]["N"]),
+        instant["S"],
+        item["s3_key"]["S"],
+        item["etag"]["S"],
+        int(item["width"]["N"]),
+        int(item["height"]["N"]),
+        tuple([tag["S"] for tag in item["tags"]["L"]]),
+        None if description is None else description["S"],
+        STATUSES[item["status"]["S"]],
+        int(item["revision"]["N"]),
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from service.model import Page, Position, Selection
 from service.storage.clients import translated
-from service.storage.items import TIMELINE_SHARDS, Item, from_item
+from service.storage.items import TIMELINE_SHARDS, Item
 from service.storage.timeline import Bounds, Chunk, Fetch, Reading, read_page
 
 TIMELINE_INDEX = "TimelineIndex"
@@ -39,12 +39,15 @@ class Lists:
                 self._partition(TIMELINE_INDEX, "timeline_shard", {"N": str(shard)}, selection.tag)
                 for shard in range(TIMELINE_SHARDS)
             ]
-        return await read_page(
-            fetches, selection, after, limit, _reading(selection, limit, len(fetches))
-        )
+        reading = _reading(selection, after, limit, len(fetches))
+        return await read_page(fetches, selection, after, limit, reading)
 
     def _partition(self, index: str, hash_name: str, hash_value: Item, tag: str | None) -> Fetch:
         """A reader of one partition of an index."""
+        # Of use to lists alone: whoever makes none starts without it.
+        from service.storage.rows import read_chunk
+
+        condition = f"{hash_name} = :hash AND upload_timestamp BETWEEN :earliest AND :latest"
 
         async def fetch(
             bounds: Bounds, descending: bool, rows: int, continuation: object | None
@@ -61,32 +64,28 @@ class Lists:
             if continuation is not None:
                 more["ExclusiveStartKey"] = continuation
             with translated(_STORE):
-                answer = await self.client.query(
+                chunk: Chunk = await self.client.query_with(
+                    read_chunk,
                     TableName=self.table,
                     IndexName=index,
-                    KeyConditionExpression=(
-                        f"{hash_name} = :hash AND upload_timestamp BETWEEN :earliest AND :latest"
-                    ),
+                    KeyConditionExpression=condition,
                     ExpressionAttributeValues=values,
                     ScanIndexForward=not descending,
                     Limit=rows,
                     **more,
                 )
-            last = answer.get("LastEvaluatedKey")
-            return Chunk(
-                images=[from_item(item) for item in answer["Items"]],
-                evaluated=answer["ScannedCount"],
-                resume=None if not last else (last["upload_timestamp"]["S"], last),
-            )
+            return chunk
 
         return fetch
 
 
-def _reading(selection: Selection, limit: int, partitions: int) -> Reading:
+def _reading(selection: Selection, after: Position | None, limit: int, partitions: int) -> Reading:
     """Rows at a time such that most pages need one round of reads.
 
-    Three more than a page's even share: one that tells whether more follow, one of the next
-    instant that settles the last, one for the position that the page starts behind.
+    One more than a page tells whether more follow, and the row that it starts behind comes again.
+    Of several partitions each is asked for its share and three, for shares are hardly ever even.
     """
     budget = None if selection.tag is None else _TAG_READ_BUDGET // partitions
+    if partitions == 1:
+        return Reading(limit + (1 if after is None else 2), budget)
     return Reading(ceil(limit / partitions) + 3, budget)

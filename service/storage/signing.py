@@ -79,7 +79,7 @@ class Signer:
         self._region = region
         self._service = service
         self._made_of: tuple[str, str] | None = None
-        self._key = b""
+        self._mac = hmac.new(b"", digestmod="sha256")
 
     def scope(self, stamp: str) -> str:
         """The scope of a signature made at this moment."""
@@ -92,8 +92,10 @@ class Signer:
             key = b"AWS4" + keys.secret_key.encode()
             for part in self.scope(stamp).split("/"):
                 key = hmac.digest(key, part.encode(), "sha256")
-            self._made_of, self._key = made_of, key
-        return hmac.digest(self._key, text.encode(), "sha256").hex()
+            self._made_of, self._mac = made_of, hmac.new(key, digestmod="sha256")
+        mac = self._mac.copy()  # half of the work is that of the key, and done
+        mac.update(text.encode())
+        return mac.hexdigest()
 
     def signature_of_request(self, keys: Keys, stamp: str, canonical: str) -> str:
         """The signature of a canonical request."""

@@ -11,13 +11,13 @@ Knows neither botocore nor items: a partition is read through a `Fetch`.
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
 from service.model import HIGHEST_ID, LOWEST_ID, Image, Page, Position, Selection
 from service.together import together
+from service.values import value
 
 _BEFORE_ALL = "0"
 # About what one answer of DynamoDB can hold (1 MB); more would only be cut.
@@ -28,7 +28,7 @@ _Place = tuple[str, str]
 _place = attrgetter("upload_timestamp", "image_id")
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Bounds:
     """Inclusive timestamps between which a partition is read."""
 
@@ -36,7 +36,7 @@ class Bounds:
     latest: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Chunk:
     """What one read returned: matching images in index order, how many rows were evaluated.
 
@@ -70,27 +70,31 @@ class _Partition:
     """One partition's images behind a position, in list order."""
 
     def __init__(
-        self, fetch: Fetch, selection: Selection, after: Position | None, reading: Reading
+        self,
+        fetch: Fetch,
+        bounds: Bounds,
+        descending: bool,
+        after: Position | None,
+        reading: Reading,
     ) -> None:
         self._fetch = fetch
-        self._descending = selection.order == "desc"
+        self._descending = descending
         self._after = after
-        self._behind = None if after is None else (after.timestamp, after.image_id)
-        self._bounds = _bounds(selection, after)
+        self._bounds = bounds
         self._reading = reading
         self._evaluated = 0
         self._rows = reading.rows
         self._held: list[Image] = []
         self._continuation: object | None = None
-        self.ready: deque[Image] = deque()
+        self.ready: list[Image] = []
         self.ended = False
         # Everything before this instant, in list order, is in `ready` or was taken from it.
         self.frontier: str | None = None
 
     @property
-    def stalled(self) -> bool:
-        """Out of budget with nothing to show, and no knowledge of whether more matches follow."""
-        return not self.ready and not self.ended
+    def goes_on(self) -> bool:
+        """Whether images that are known of follow those that were taken."""
+        return bool(self.ready or self._held)
 
     async def fill(self) -> None:
         """Read on until an image is ready, the partition ends, or the budget does."""
@@ -119,11 +123,14 @@ class _Partition:
     def take(self, most: int, other: _Place | None) -> list[Image]:
         """The next image, and as many more, up to `most`, as come before `other`."""
         ready = self.ready
-        if other is None:
-            return [ready.popleft() for _ in range(min(most, len(ready)))]
-        taken = [ready.popleft()]
-        while ready and len(taken) < most and self._is_first(_place(ready[0]), other):
-            taken.append(ready.popleft())
+        count = min(most, len(ready))
+        if other is not None:
+            nearer = 1
+            while nearer < count and self._is_first(_place(ready[nearer]), other):
+                nearer += 1
+            count = nearer
+        taken = ready[:count]
+        del ready[:count]
         return taken
 
     def _is_first(self, place: _Place, other: _Place) -> bool:
@@ -131,16 +138,29 @@ class _Partition:
 
     def _ahead(self, images: Sequence[Image]) -> Sequence[Image]:
         """Those behind the position where the page starts."""
-        behind = self._behind
-        if behind is None:
+        after = self._after
+        if after is None:
             return images
-        return [image for image in images if self._is_first(behind, _place(image))]
+        # The bounds leave out all but those of its own instant.
+        instant, behind = after.timestamp, (after.timestamp, after.image_id)
+        return [
+            image
+            for image in images
+            if image.upload_timestamp != instant or self._is_first(behind, _place(image))
+        ]
 
     def _settle(self, unfinished: str | None) -> None:
         """Move held images to `ready`, but for those of the instant that may go on."""
-        settled = [image for image in self._held if image.upload_timestamp != unfinished]
-        self._held = [image for image in self._held if image.upload_timestamp == unfinished]
-        self.ready.extend(sorted(settled, key=_place, reverse=self._descending))
+        images = self._held
+        end = len(images)
+        while end and images[end - 1].upload_timestamp == unfinished:
+            end -= 1
+        self._held = images[end:]
+        del images[end:]
+        # The store's order is the list's but among images of one instant, of which few have any.
+        if len({image.upload_timestamp for image in images}) < end:
+            images.sort(key=_place, reverse=self._descending)
+        self.ready += images
 
 
 async def read_page(
@@ -156,12 +176,15 @@ async def read_page(
     it. One image more than the page holds is looked for, so `Page.next` is exact. Only where the
     budget ends first is the page short, and continues where reading stopped.
     """
-    bounds = _bounds(selection, after)
+    bounds, descending = _bounds(selection, after), selection.order == "desc"
     if bounds.earliest > bounds.latest:
         return Page((), None)
-    partitions = [_Partition(fetch, selection, after, reading) for fetch in fetches]
-    await together(partition.fill() for partition in partitions)
-    queue = _Queue(selection.order == "desc")
+    partitions = [_Partition(fetch, bounds, descending, after, reading) for fetch in fetches]
+    if len(partitions) == 1:
+        await partitions[0].fill()  # which takes no task
+    else:
+        await together(partition.fill() for partition in partitions)
+    queue = _Queue(descending)
     for partition in partitions:
         queue.push(partition)
     images: list[Image] = []
@@ -171,16 +194,21 @@ async def read_page(
         # One at a time where the rest of a stalled partition may be in between.
         most = limit - len(images) if queue.edge is None else 1
         images += nearest.take(most, queue.next_place)
+        if len(images) == limit and any(partition.goes_on for partition in partitions):
+            return Page(tuple(images), images[-1].position)
         await nearest.fill()
         queue.push(nearest)
     if queue.edge is None:
         return Page(tuple(images), None)
-    edge_id = HIGHEST_ID if selection.order == "desc" else LOWEST_ID
+    edge_id = HIGHEST_ID if descending else LOWEST_ID
     return Page(tuple(images), Position(queue.edge, edge_id))
 
 
 class _Queue:
-    """The partitions by their next image; never goes past what a stalled partition might hold."""
+    """The partitions by their next image; never goes past what a stalled one might hold.
+
+    One is stalled when it is out of budget with nothing to show, and may have more that matches.
+    """
 
     def __init__(self, descending: bool) -> None:
         self._descending = descending
@@ -213,7 +241,7 @@ class _Queue:
         return partition
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class _Rank:
     place: _Place
     descending: bool

@@ -35,6 +35,8 @@ from service.errors import StoreUnavailable
 from service.settings import Settings
 from service.storage import patience
 from service.storage.clients import Clients, open_admin_clients, open_clients, translated
+from service.storage.rows import read_chunk
+from service.storage.timeline import Chunk
 from tests.support.scripted import (
     HANGS_UP,
     SILENCE,
@@ -611,6 +613,51 @@ async def test_a_damaged_answer_is_none(ours: Clients, store: ScriptedStore, dam
     with pytest.raises(HTTPClientError, match="damaged"):
         await get_item(ours)
     assert len(store.asked) == 2 + patience.TRIES
+
+
+def query(clients: Clients) -> Awaitable[Any]:
+    return clients.dynamodb.query(TableName="t", IndexName="index", Limit=3)
+
+
+def query_with(clients: Clients, read: Callable[[bytes], Any] = bytes) -> Awaitable[Any]:
+    return clients.dynamodb.query_with(read, TableName="t", IndexName="index", Limit=3)
+
+
+async def test_a_query_read_by_its_caller_is_the_same_query(
+    ours: Clients, store: ScriptedStore
+) -> None:
+    store.script = [dynamodb({"Items": [ITEM], "ScannedCount": 1})] * 2
+    answer = await query(ours)
+    document = json.loads(await query_with(ours))
+    assert document == {name: answer[name] for name in ("Items", "ScannedCount")}
+    asked, asked_again = store.asked
+    assert essence(asked) == essence(asked_again)
+
+
+@pytest.mark.parametrize("use", [query, query_with])
+async def test_whoever_reads_a_query_it_is_refused_and_repeated_alike(
+    ours: Clients, store: ScriptedStore, use: Use
+) -> None:
+    refused = dynamodb({"__type": f"{TYPE}ValidationException", "message": "Why"}, 400)
+    damaged = dynamodb({"Items": []}, x_amz_crc32="1")
+    store.script = [refused]
+    with pytest.raises(ClientError, match="Why"):
+        await use(ours)
+    assert len(store.asked) == 1
+    store.script = [damaged, dynamodb({"Items": []})]
+    assert "Items" in str(await use(ours))
+    store.script = [damaged]
+    with pytest.raises(HTTPClientError, match="damaged"):
+        await use(ours)
+    assert len(store.asked) == 3 + patience.TRIES
+
+
+async def test_a_query_whose_reader_finds_it_damaged_is_made_again(
+    ours: Clients, store: ScriptedStore
+) -> None:
+    store.script = [says(200, b'{"Items": '), dynamodb({"Items": [], "ScannedCount": 0})]
+    assert await query_with(ours, read_chunk) == Chunk([], 0, None)
+    assert len(store.asked) == 2
 
 
 SKEWED: dict[str, tuple[Use, Callable[..., Said]]] = {

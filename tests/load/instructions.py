@@ -36,7 +36,7 @@ _ROOT = RECORDED.parents[2]
 TIMES = 40
 _WARM_UP = 60
 _SECONDS = 540
-_PACKAGES = ("aiohttp", "aiobotocore", "botocore", "marshmallow", "orjson")
+_PACKAGES = ("aiohttp", "aiobotocore", "botocore", "marshmallow", "msgspec", "orjson")
 
 
 class CannotCount(Exception):

@@ -42,7 +42,7 @@ _NAMES = {
     "limit": "limit: bare aiohttp",
 }
 _COLOURS = {"mont": "#0b6e4f", "fastapi": "#c8553d", "flask": "#d9a441", "limit": "#b8bfc6"}
-_PACKAGES = ("aiohttp", "aiobotocore", "botocore", "orjson", "marshmallow")
+_PACKAGES = ("aiohttp", "aiobotocore", "botocore", "orjson", "msgspec", "marshmallow")
 
 
 def document(

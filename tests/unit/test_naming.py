@@ -92,3 +92,8 @@ def test_new_ids_are_random_uuids() -> None:
     made = {naming.new_image_id() for _ in range(100)}
     assert len(made) == 100
     assert {uuid.UUID(each).version for each in made} == {4}
+    assert {str(uuid.UUID(each)) for each in made} == made
+    # Every digit but the one of the version is drawn, that of the variant from four.
+    drawn = [set(digits) for digits in zip(*[each.replace("-", "") for each in made], strict=True)]
+    assert (drawn[12], drawn[16]) == (set("4"), set("89ab"))
+    assert all(len(digits) > 8 for place, digits in enumerate(drawn) if place not in {12, 16})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import string
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -249,6 +251,35 @@ async def test_keys_that_change_are_noticed_at_once() -> None:
     assert (form, link) == expected
     assert form["fields"]["x-amz-credential"].startswith("SECOND/")
     assert "X-Amz-Security-Token=token" in link
+
+
+async def test_what_one_second_shares_is_made_anew_for_another_one_and_another_term() -> None:
+    moment = [NOW.timestamp()]
+    place = plain_bucket("eu-west-1", None, BUCKET)
+    assert place is not None
+    keys = FixedKeys("AKID", "secret")
+    signer = Presigner(keys, place, Clock(lambda: moment[0]))
+
+    async def signed(signer: Presigner, term: int) -> tuple[Any, str]:
+        form = await signer.generate_presigned_post(
+            BUCKET, "a", Fields={}, Conditions=[], ExpiresIn=term
+        )
+        params = {"Key": "a", "ResponseContentType": "b", "ResponseContentDisposition": "c"}
+        return form, await signer.generate_presigned_url(
+            "get_object", Params=params, ExpiresIn=term
+        )
+
+    seen = []
+    for second, term in [(0, 60), (0, 61), (1, 61), (1, 60), (0, 60)]:
+        moment[0] = NOW.timestamp() + second
+        seen.append(await signed(signer, term))
+        fresh = Presigner(keys, place, Clock(lambda: moment[0]))
+        assert seen[-1] == await signed(fresh, term)
+        policy = json.loads(base64.b64decode(seen[-1][0]["fields"]["policy"]))
+        end = datetime.fromisoformat(policy["expiration"])
+        assert end.timestamp() == moment[0] + term
+    assert seen[0] == seen[4]
+    assert len({link for _, link in seen}) == 4
 
 
 async def test_a_new_day_has_a_key_of_its_own() -> None:

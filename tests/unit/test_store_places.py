@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +23,6 @@ from botocore.exceptions import (
 )
 from botocore.loaders import create_loader
 from botocore.session import get_session
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from service.settings import Settings
 from service.storage import patience
@@ -38,6 +32,7 @@ from service.storage.sdk import _SERVICES, Sdk
 from service.storage.transport import StoreSession
 from tests.support.scripted import ScriptedStore, says, scripted_store
 from tests.support.stores import free_port
+from tests.support.tls import certificate_of_this_machine, serving_with
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
 ITEM = {"id": {"S": "a"}}
@@ -303,40 +298,12 @@ async def test_a_proxy_that_is_not_there_is_named_without_its_password(
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of 127.0.0.1, by nobody whom anyone trusts."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "both.pem"
-    path.write_bytes(
-        made.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return path
+    return certificate_of_this_machine(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
 async def tls_store(certificate: Path) -> AsyncIterator[ScriptedStore]:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate)
-    async with scripted_store(context) as store:
+    async with scripted_store(serving_with(certificate)) as store:
         store.script = [FOUND]
         yield store
 

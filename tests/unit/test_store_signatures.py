@@ -38,12 +38,13 @@ class Sent(StoreSession):  # type: ignore[misc]
     async def exchange(
         self,
         method: str,
-        url: str,
+        origin: str,
+        target: str,
         headers: Mapping[str, str],
         body: bytes,
         most: int | None = None,
     ) -> Reply:
-        self.requests.append((method, url, dict(headers), body))
+        self.requests.append((method, origin + target, dict(headers), body))
         return Reply(200, {}, b"")
 
 

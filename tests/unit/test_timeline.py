@@ -372,6 +372,23 @@ async def test_a_page_reads_no_further_than_it_needs() -> None:
     assert sum(index.reads) <= 16 * 7 * 2
 
 
+@pytest.mark.parametrize("order", ["desc", "asc"])
+async def test_one_row_behind_a_page_is_enough_to_tell_that_more_follow(order: str) -> None:
+    images = [
+        an_image(image_id=an_id(number), upload_timestamp=f"2026-02-13T12:00:00.{number:06}Z")
+        for number in range(25)
+    ]
+    index = FakeIndex(images)
+    selection = Selection(order="asc" if order == "asc" else "desc")
+    expected = the_list(images, selection)
+    first = await read_page(index.fetches(), selection, None, 10, Reading(11, None))
+    # The row that a page starts behind is read once more.
+    second = await read_page(index.fetches(), selection, first.next, 10, Reading(12, None))
+    assert [first.images, second.images] == [tuple(expected[:10]), tuple(expected[10:20])]
+    assert [first.next, second.next] == [expected[9].position, expected[19].position]
+    assert index.reads == [11, 12]
+
+
 async def test_a_failing_partition_fails_the_page_as_itself() -> None:
     async def fail(bounds: Bounds, descending: bool, rows: int, on: object | None) -> Chunk:
         raise StoreUnavailable("DynamoDB", "down")

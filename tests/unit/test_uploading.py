@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -32,7 +32,13 @@ from service.storage.memory import MemoryImageObjects
 from tests.support.crashing import Crash, every_fate
 from tests.support.interleaving import Check, Paused, Turns, every_order, many_orders
 from tests.support.makers import NOON, World, an_image
-from tests.support.real_images import RealImage, jpeg_behind_profile, real_image, real_images
+from tests.support.real_images import (
+    RealImage,
+    jpeg_behind_profile,
+    large_jpeg,
+    real_image,
+    real_images,
+)
 
 DECLARED = RequestUpload("ann", "ünser Foto.jpg", "image/jpeg", 2_048, ("sea", "sun"), "Evening")
 
@@ -220,6 +226,20 @@ async def test_one_read_tells_all_about_an_ordinary_file() -> None:
     world = World(CountingObjects())
     await complete_upload(world.desk, await world.uploaded())
     assert world.objects.lengths == [imageformat.HEAD_BYTES]
+
+
+@pytest.mark.parametrize(
+    ("make", "reads"),
+    [(lambda: large_jpeg(800, 600), 2), (lambda: real_image("image/bmp", 300, 300), 1)],
+    ids=["jpeg", "bmp"],
+)
+async def test_the_end_of_a_long_file_is_read_unless_its_beginning_tells_where_that_is(
+    make: Callable[[], RealImage], reads: int
+) -> None:
+    world, long = World(CountingObjects()), make()
+    assert long.size > imageformat.HEAD_BYTES
+    await complete_upload(world.desk, await world.uploaded(long))
+    assert len(world.objects.lengths) == reads
 
 
 async def test_a_size_behind_a_long_profile_is_found_by_reading_on() -> None:
