@@ -196,7 +196,7 @@ async def livez(call: Call[None, None]) -> Reply:
 
 async def readyz(call: Call[None, None]) -> Reply:
     """Answer that all that requests need is reachable, or fail as it does."""
-    await images.check_stores(call.desk)
+    await call.desk.readiness.check()
     return Reply({"status": "ok"})
 
 

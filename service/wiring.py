@@ -19,6 +19,7 @@ from service.endpoints import ENDPOINTS, Endpoint
 from service.limits import NO_LIMITS, Limits
 from service.model import StorageQuota
 from service.operations.desk import Desk
+from service.operations.readiness import Readiness
 from service.pipeline import Pipeline
 from service.ports import ImageObjects, ImageRecords
 from service.ratelimit import CallerBuckets, TokenBucket
@@ -213,7 +214,7 @@ def build_pipeline(
         upload_expiry=settings.s3_presigned_url_expiry_upload,
         download_expiry=settings.s3_presigned_url_expiry_download,
         abandoned_after=settings.abandoned_after,
-        checks=(identity.check,),
+        readiness=Readiness((objects.check, records.check, identity.check), time.monotonic),
         max_pixels=settings.max_image_pixels,
         thumbnails=thumbnails_of(settings),
     )

@@ -119,12 +119,6 @@ async def delete_images(
     return await _each(image_ids, delete)
 
 
-async def check_stores(desk: Desk) -> None:
-    """Return when all that requests need answers. Raises StoreUnavailable."""
-    checks = (desk.objects.check, desk.records.check, *desk.checks)
-    await together(check() for check in checks)
-
-
 async def _owner_of(desk: Desk, image_id: str) -> str:
     # Whatever its status, so that a deletion that was cut short is finished by trying again.
     image = await desk.records.find(image_id)

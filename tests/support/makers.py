@@ -18,6 +18,7 @@ from service.exchange import ApiRequest, ApiResponse
 from service.limits import Limits
 from service.model import Image, StorageQuota, UploadForm, Usage
 from service.operations.desk import Desk
+from service.operations.readiness import Readiness
 from service.operations.uploading import CompleteUpload, RequestUpload, request_upload
 from service.pipeline import Pipeline
 from service.ports import ImageObjects, ImageRecords
@@ -100,6 +101,7 @@ class World:
             upload_expiry=3600,
             download_expiry=900,
             abandoned_after=ABANDONED_AFTER,
+            readiness=Readiness((objects.check, records.check), self.clock),
         )
 
     async def declared(

@@ -201,13 +201,3 @@ async def test_a_large_batch_takes_only_its_share_of_connections() -> None:
 
 async def test_a_batch_of_nothing_is_nothing() -> None:
     assert await images.link_downloads(World().desk, [], "ann") == []
-
-
-async def test_stores_are_checked_together() -> None:
-    class Down(MemoryImageRecords):
-        async def check(self) -> None:
-            raise StoreUnavailable("DynamoDB", "down")
-
-    await images.check_stores(World().desk)
-    with pytest.raises(StoreUnavailable):
-        await images.check_stores(World(records=Down()).desk)
