@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from service.errors import StoreUnavailable
 from service.ports import Check
 from service.together import together
 
@@ -14,27 +15,31 @@ _GOOD_FOR_SECONDS = 1.0
 
 
 class Readiness:
-    """Checks, made once for all who ask meanwhile, and not again within a second."""
+    """Checks, made by one for all who ask meanwhile, and not again within a second."""
 
     def __init__(self, checks: Sequence[Check], clock: Callable[[], float]) -> None:
         """`clock` returns monotonic seconds."""
         self._checks = checks
         self._clock = clock
-        self._made: asyncio.Task[list[None]] | None = None
-        self._until = 0.0
+        # Whoever goes away while it asks leaves it to the next in line.
+        self._asking = asyncio.Lock()
+        self._failure: StoreUnavailable | None = None
+        self._until = float("-inf")
 
     async def check(self) -> None:
         """Return when everything answers. Raises StoreUnavailable."""
-        made = self._made
-        if (
-            made is None
-            or (made.done() and self._clock() >= self._until)
-            or made.get_loop() is not asyncio.get_running_loop()
-        ):
-            made = self._made = asyncio.create_task(together(check() for check in self._checks))
-            made.add_done_callback(self._note_end)
-        # Whoever goes away takes nothing from the others who wait.
-        await asyncio.shield(made)
+        async with self._asking:
+            if self._clock() >= self._until:
+                self._failure = await self._found()
+                self._until = self._clock() + _GOOD_FOR_SECONDS
+            failure = self._failure
+        if failure is not None:
+            # Raised again and again, one error would hold on to all who were told.
+            raise StoreUnavailable(failure.store, failure.cause)
 
-    def _note_end(self, _made: asyncio.Task[list[None]]) -> None:
-        self._until = self._clock() + _GOOD_FOR_SECONDS
+    async def _found(self) -> StoreUnavailable | None:
+        try:
+            await together(check() for check in self._checks)
+        except StoreUnavailable as failure:
+            return failure
+        return None
