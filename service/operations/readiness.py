@@ -15,7 +15,10 @@ _GOOD_FOR_SECONDS = 1.0
 
 
 class Readiness:
-    """Checks, made by one for all who ask meanwhile, and not again within a second."""
+    """Checks, made by one at a time for all who ask meanwhile.
+
+    That all is well holds for a second. That it is not is told to those who have waited for it.
+    """
 
     def __init__(self, checks: Sequence[Check], clock: Callable[[], float]) -> None:
         """`clock` returns monotonic seconds."""
@@ -23,23 +26,31 @@ class Readiness:
         self._clock = clock
         # Whoever goes away while it asks leaves it to the next in line.
         self._asking = asyncio.Lock()
+        self._began = 0
+        self._ended = 0
         self._failure: StoreUnavailable | None = None
-        self._until = float("-inf")
+        self._well_until = float("-inf")
 
     async def check(self) -> None:
         """Return when everything answers. Raises StoreUnavailable."""
+        began_before = self._began
         async with self._asking:
-            if self._clock() >= self._until:
-                self._failure = await self._found()
-                self._until = self._clock() + _GOOD_FOR_SECONDS
+            answered_meanwhile = self._ended > began_before
+            if not answered_meanwhile and self._clock() >= self._well_until:
+                await self._ask()
             failure = self._failure
         if failure is not None:
             # Raised again and again, one error would hold on to all who were told.
             raise StoreUnavailable(failure.store, failure.cause)
 
-    async def _found(self) -> StoreUnavailable | None:
+    async def _ask(self) -> None:
+        self._began += 1
+        number = self._began
         try:
             await together(check() for check in self._checks)
         except StoreUnavailable as failure:
-            return failure
-        return None
+            self._failure = failure
+        else:
+            self._failure = None
+            self._well_until = self._clock() + _GOOD_FOR_SECONDS
+        self._ended = number

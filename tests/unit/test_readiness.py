@@ -35,39 +35,56 @@ async def test_it_takes_all_checks() -> None:
         await Readiness([up.check, down.check], FakeClock()).check()
 
 
-async def test_all_who_ask_meanwhile_share_one_answer() -> None:
+@pytest.mark.parametrize("down", [False, True])
+async def test_all_who_ask_meanwhile_share_one_answer(down: bool) -> None:
     store = Store()
+    store.down = down
     store.let.clear()
     ready = Readiness([store.check], FakeClock())
-    asking = [asyncio.create_task(ready.check()) for _ in range(100)]
+    first = asyncio.create_task(outcome(ready))
     await asyncio.sleep(0)
-    asking[0].cancel()
+    meanwhile = [asyncio.create_task(outcome(ready)) for _ in range(100)]
+    await asyncio.sleep(0)
+    first.cancel()  # and leaves it to the next
     await asyncio.sleep(0)
     store.let.set()
-    outcomes = await asyncio.gather(*asking, return_exceptions=True)
-    assert isinstance(outcomes[0], asyncio.CancelledError)
-    assert outcomes[1:] == [None] * 99
-    assert store.asked == 2  # by the one that went away, and for all the others
+    assert await asyncio.gather(*meanwhile) == ["down" if down else "up"] * 100
+    assert store.asked == 2
 
 
-@pytest.mark.parametrize("down", [False, True])
-async def test_an_answer_is_good_for_a_second(down: bool) -> None:
+async def test_who_was_not_there_when_a_check_began_is_not_told_that_it_failed() -> None:
+    store = Store()
+    store.down = True
+    store.let.clear()
+    ready = Readiness([store.check], FakeClock())
+    first = asyncio.create_task(outcome(ready))
+    await asyncio.sleep(0)
+    later = asyncio.create_task(outcome(ready))
+    await asyncio.sleep(0)
+    store.let.set()
+    assert await first == "down"
+    store.down = False
+    assert await later == "up"
+
+
+async def test_that_all_is_well_is_good_for_a_second() -> None:
     store, clock = Store(), FakeClock()
     ready = Readiness([store.check], clock)
-
-    async def outcome() -> str:
-        try:
-            await ready.check()
-        except StoreUnavailable:
-            return "down"
-        return "up"
-
-    store.down = down
-    first = await outcome()
-    store.down = not down
+    assert await outcome(ready) == "up"
+    store.down = True
     clock.seconds += 0.9
-    assert await outcome() == first
+    assert await outcome(ready) == "up"
     assert store.asked == 1
     clock.seconds += 0.1
-    assert await outcome() != first
-    assert store.asked == 2
+    assert await outcome(ready) == "down"
+    store.down = False
+    assert await outcome(ready) == "up"
+    assert store.asked == 3
+
+
+async def outcome(ready: Readiness) -> str:
+    try:
+        await ready.check()
+    except StoreUnavailable:
+        return "down"
+    return "up"
