@@ -31,8 +31,9 @@ _PLACEHOLDER = re.compile(r"\{([^{}+]+)\+?\}")
 def completed(event: object, endpoint: Endpoint, invocation_id: str) -> dict[str, Any]:
     """The event with the members that routing needs; those of `endpoint` where it has none.
 
-    Its `headers` are one value a lower-case name, and always name the request: by the id that
-    the client gave it, else the gateway's, else that of the invocation. `method` is the real one,
+    Its `headers` are one value a lower-case name, without codings that the client would take, and
+    always name the request: by the id that the client gave it, else the gateway's, else that of
+    the invocation. `method` is the real one,
     `httpMethod` one that there are routes for.
     """
     given = _mapping(event)
@@ -41,6 +42,8 @@ def completed(event: object, endpoint: Endpoint, invocation_id: str) -> dict[str
     headers = _headers(given)
     if not is_request_id(headers.get(ID_HEADER, "")):
         headers[ID_HEADER] = _text(context.get("requestId")) or invocation_id
+    # An answer leaves as text: what compresses it is the gateway, where it is told to.
+    headers.pop("accept-encoding", None)
     method = (
         _text(given.get("httpMethod"))
         or _text(http.get("method"))

@@ -14,9 +14,13 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 from lambda_bridge.observation import NAMESPACE, SERVICE, logger
+from service.errors import StoreUnavailable
+from service.events.waiting import overdue_seconds
+from service.ports import Outbox
 from service.scheduled_sweep import run_scheduled
 from service.settings import Settings, load_settings
 from service.storage.clients import open_clients
+from service.storage.outbox import DynamoDBOutbox
 from service.storage.sweep_notes import DynamoDBSweepNotes
 from service.storage.sweeping import stores_of
 from service.sweeper import KINDS, Report
@@ -43,7 +47,8 @@ def run(event: Mapping[str, Any], context: Any) -> dict[str, object]:
         remaining: int = context.get_remaining_time_in_millis()
         return remaining > _RESERVE_MILLISECONDS
 
-    reports = asyncio.run(_sweep(load_settings(os.environ), timedelta(days=days), keep_going))
+    settings = load_settings(os.environ)
+    reports = asyncio.run(_sweep(settings, timedelta(days=days), keep_going))
     documents = [report.document() for report in reports]
     _count(reports)
     logger.info("sweep", extra={"reports": documents})
@@ -56,24 +61,44 @@ async def _sweep(
     settings: Settings, full_every: timedelta, keep_going: Callable[[], bool]
 ) -> list[Report]:
     async with open_clients(settings, os.environ) as clients:
+        if settings.events == "webhook":
+            await _tell_what_waits(
+                DynamoDBOutbox(clients.dynamodb, settings.events_table_name, "webhook")
+            )
         return await run_scheduled(
             stores_of(settings, clients),
             DynamoDBSweepNotes(clients.dynamodb, settings.usage_table_name),
             settings.abandoned_after,
             full_every,
-            now=lambda: datetime.now(UTC),
+            now=_now,
             keep_going=keep_going,
         )
+
+
+async def _tell_what_waits(outbox: Outbox) -> None:
+    """By the names of the standalone server, which is who sends it."""
+    try:
+        backlog = await outbox.backlog()
+    except StoreUnavailable as error:  # no reason not to sweep
+        logger.warning("how many events wait is not known: %s: %s", error.store, error.cause)
+        return
+    _measure("mont_events_waiting", MetricUnit.Count, backlog.waiting)
+    overdue = overdue_seconds(backlog, _now())
+    _measure("mont_events_overdue_seconds", MetricUnit.Seconds, overdue)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _count(reports: list[Report]) -> None:
     """One metric for each kind, also of none: an alarm needs the zeros, too."""
     for kind in KINDS:
-        with single_metric(
-            name="mont_swept_total",
-            unit=MetricUnit.Count,
-            value=sum(report.counts[kind].total() for report in reports),
-            namespace=NAMESPACE,
-        ) as metric:
-            metric.add_dimension("service", SERVICE)
-            metric.add_dimension("kind", kind)
+        number = sum(report.counts[kind].total() for report in reports)
+        _measure("mont_swept_total", MetricUnit.Count, number, kind=kind)
+
+
+def _measure(name: str, unit: MetricUnit, value: float, /, **dimensions: str) -> None:
+    with single_metric(name=name, unit=unit, value=value, namespace=NAMESPACE) as metric:
+        for dimension, its_value in {"service": SERVICE, **dimensions}.items():
+            metric.add_dimension(dimension, its_value)

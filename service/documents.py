@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -10,9 +9,11 @@ from pathlib import PurePosixPath
 
 import orjson
 
+from service.compression import StaticDocument
 from service.endpoints import ENDPOINTS, NO_STORE, Call, Endpoint, EndpointFunction, Reply
 from service.etags import is_fresh
 from service.exchange import JSON
+from service.pagepolicy import HEADERS, Policy, docs_policy
 from service.schemas import Rules
 from service.settings import AuthMode
 
@@ -23,44 +24,35 @@ _TYPES = {
     ".svg": "image/svg+xml",
     ".png": "image/png",
 }
-# No inline script or style anywhere. Images and connections may go to the presigned links' hosts,
-# which the page cannot know beforehand; Swagger UI draws its icons from data: links.
-PAGE_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; "
-        "img-src 'self' blob: data: http: https:; connect-src 'self' http: https:; "
-        "manifest-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-    # Nothing of this is used, so nothing that gets in could ask for it either.
-    "Permissions-Policy": (
-        "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
-    ),
-    # Whoever opens the page in a window gets no hold on it.
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cache-Control": "no-cache",
-}
 
 
-def file_endpoint(path: str, source: Traversable) -> Endpoint:
+def file_endpoint(path: str, source: Traversable, policy: Policy = docs_policy) -> Endpoint:
     """An endpoint that serves one packaged file, read when it is first asked for."""
-    suffix = PurePosixPath(source.name).suffix
-    return static_endpoint(path, _TYPES[suffix], source.read_bytes)
+    return static_endpoint(path, type_of(source.name), source.read_bytes, policy)
 
 
-def static_endpoint(path: str, content_type: str, read: Callable[[], bytes]) -> Endpoint:
+def type_of(filename: str) -> str:
+    """The Content-Type of a file by this name. Raises KeyError for a kind that no page uses."""
+    return _TYPES[PurePosixPath(filename).suffix]
+
+
+def static_endpoint(
+    path: str, content_type: str, read: Callable[[], bytes], policy: Policy = docs_policy
+) -> Endpoint:
     """An endpoint that serves bytes that do not change while the process lives."""
-    cached: list[tuple[bytes, str]] = []
+    document = StaticDocument(read)
 
     async def serve(call: Call[None, None]) -> Reply:
-        if not cached:
-            body = read()
-            cached.append((body, f'"{hashlib.sha256(body).hexdigest()[:16]}"'))
-        body, etag = cached[0]
-        headers = {**PAGE_HEADERS, "ETag": etag}
+        body, etag, coding = await document.coded(call.headers.get("accept-encoding"))
+        headers = {
+            **HEADERS,
+            "Content-Security-Policy": policy(call.desk),
+            "Vary": "Accept-Encoding",
+            "ETag": etag,
+        }
         if is_fresh(call.headers.get("if-none-match"), etag):
             return Reply(status=304, headers=headers)
-        return Reply(headers={**headers, "Content-Type": content_type}, body=body)
+        return Reply(headers={**headers, **coding, "Content-Type": content_type}, body=body)
 
     return _document(path, serve)
 
@@ -79,7 +71,10 @@ def document_endpoints(rules: Rules, auth_mode: AuthMode = "claimed") -> tuple[E
     return (
         static_endpoint("/openapi.json", JSON, openapi),
         file_endpoint("/docs", docs / "index.html"),
-        file_endpoint("/docs/start.js", docs / "start.js"),
+        *(
+            file_endpoint(f"/docs/{name}", docs / name)
+            for name in ("dark.css", "early.js", "start.js")
+        ),
         file_endpoint("/docs/swagger-ui-bundle.js", swagger / "swagger-ui-bundle.js"),
         file_endpoint("/docs/swagger-ui.css", swagger / "swagger-ui.css"),
     )

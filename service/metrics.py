@@ -122,6 +122,19 @@ class PrometheusMetrics:
             ["outcome"],
             registry=self._registry,
         )
+        # Every worker reads the same outbox: what the last one saw is true.
+        self._events_waiting = Gauge(
+            "mont_events_waiting",
+            "Events to be sent as webhooks yet, counted up to 4,000; then there may be more.",
+            registry=self._registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self._events_overdue = Gauge(
+            "mont_events_overdue_seconds",
+            "How long the first of them should have been tried.",
+            registry=self._registry,
+            multiprocess_mode="livemostrecent",
+        )
         for outcome in OUTCOMES:  # from 0, or nobody would see the first one
             self._uploads.labels(outcome)
         for reason in ("overloaded", "connections"):
@@ -132,8 +145,13 @@ class PrometheusMetrics:
             ProcessCollector(registry=self._registry)
 
     def webhook(self, outcome: str) -> None:
-        """See `events.delivery.Watch`."""
+        """See `telemetry.WebhookObserver`."""
         self._webhooks.labels(outcome).inc()
+
+    def events_waiting(self, number: int, overdue_seconds: float) -> None:
+        """See `telemetry.WebhookObserver`."""
+        self._events_waiting.set(number)
+        self._events_overdue.set(overdue_seconds)
 
     def answered(self, request: Answered) -> None:
         """See `telemetry.Observer`. Never by path: paths would make metrics without end."""

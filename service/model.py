@@ -211,6 +211,14 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Backlog:
+    """What is to be sent yet: how many events, and when the first of them is due."""
+
+    waiting: int
+    first_due_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class StoredObject:
     """What one ranged read of an object tells: size in bytes, type, metadata, first bytes."""
 

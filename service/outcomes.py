@@ -26,6 +26,8 @@ _ANSWERS = frozenset(
     {
         *("ConditionalCheckFailedException", "TransactionCanceledException"),
         *("NoSuchKey", "404", "PreconditionFailed", "412", "InvalidRange", "416"),
+        # Given up here, for another call's failure or at the end of the process.
+        "CancelledError",
     }
 )
 _MOST_CODES = 50

@@ -131,10 +131,10 @@ class Pipeline:
                 route = self._router.find(request.method, request.path)
                 if route.endpoint.limited:
                     passage.enter()
-                with self._time_limit.hold(waited):
+                with self._time_limit.hold(waited, learnt.expire):
                     answer = await self._answer(request, route, passage, this_id, learnt)
         except Exception as error:  # the one place where every error becomes an answer
-            learnt.error = _named(error)
+            learnt.error = _named(error, learnt)
             answer = _refuse(learnt.error, this_id)
         answer.headers.update(limit_headers(passage.allowances))
         answer = self._dressed(request, answer, this_id)
@@ -225,7 +225,8 @@ class Pipeline:
         if "*" in self._allowed_origins:
             answer.headers["Access-Control-Allow-Origin"] = "*"
         else:
-            answer.headers["Vary"] = "Origin"
+            vary = answer.headers.get("Vary")
+            answer.headers["Vary"] = "Origin" if vary is None else f"{vary}, Origin"
             origin = request.headers.get("origin")
             if origin not in self._allowed_origins:
                 return
@@ -341,11 +342,17 @@ def _id_of(request: ApiRequest) -> str:
     return given if given is not None and is_request_id(given) else new_request_id()
 
 
-def _named(error: Exception) -> Exception:
-    """The error, where time that ran out is a store's doing."""
-    if isinstance(error, TimeoutError):
+def _named(error: Exception, learnt: Trail) -> Exception:
+    """The error, where time that ran out is the doing of the stores that were waited for."""
+    if not isinstance(error, TimeoutError):
+        return error
+    late = learnt.unanswered
+    if not late:
         return StoreUnavailable("stores", "the request ran out of time")
-    return error
+    operations = " and ".join(late.values())
+    return StoreUnavailable(
+        " and ".join(late), f"the request ran out of time waiting for {operations}"
+    )
 
 
 def _refuse(error: Exception, this_id: str) -> ApiResponse:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from service.model import (
     ApiKey,
+    Backlog,
     Batch,
     Delivery,
     Disposition,
@@ -41,6 +42,11 @@ NewId = Callable[[], str]
 
 class ImageObjects(Protocol):
     """The bytes, by key."""
+
+    @property
+    def address(self) -> str:
+        """The URL that all forms and links begin with. Never changes."""
+        ...
 
     async def upload_form(
         self,
@@ -223,6 +229,13 @@ class Outbox(Protocol):
 
     async def failed(self, event_id: str, lease: str, due_at: str | None, reason: str) -> None:
         """Put it back until `due_at`; None is for good. A lost lease changes nothing."""
+        ...
+
+    async def backlog(self) -> Backlog:
+        """How many events are to be sent yet, and when the first of them is due.
+
+        For operators: it costs little however many there are, and counts so far only.
+        """
         ...
 
     async def find(self, event_id: str) -> Delivery | None:

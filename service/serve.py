@@ -24,7 +24,7 @@ from service.settings import Settings, SettingsInvalid
 from service.shedding import Gate
 from service.storage.clients import open_admin_clients
 from service.web import listening, make_server
-from service.wiring import open_services, throttles
+from service.wiring import open_services, rules_of, throttles
 from service.workers import supervised
 
 # Only whoever wants traces has what they take.
@@ -196,8 +196,11 @@ async def open_standalone(
             observers=observers,
             limit_observers=[metrics],
             store_observers=heard,
-            webhooks=metrics.webhook,
-            extra=[*page_endpoints(), live_endpoint("/metrics", METRICS_TYPE, metrics.exposition)],
+            webhooks=metrics,
+            extra=[
+                *page_endpoints(rules_of(settings), settings.auth_mode),
+                live_endpoint("/metrics", METRICS_TYPE, metrics.exposition),
+            ],
         ) as pipeline,
     ):
         yield pipeline if tracing is None else tracing.around(pipeline)

@@ -22,6 +22,7 @@ from service.operations.sweeping import BATCH, PHASES, Phase, Place, Scope, Step
 from service.ports import Clock
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 LEFT: tuple[Outcome, ...] = ("found", "failed")
 """Outcomes after which there is still something to do."""
 

@@ -66,6 +66,18 @@ class LimitObserver(Protocol):
         ...
 
 
+class WebhookObserver(Protocol):
+    """Whoever wants to know what becomes of webhooks. Must not fail and not block."""
+
+    def webhook(self, outcome: str) -> None:
+        """Take note of an attempt: `delivered`, `retried` later, or `dead` after the last one."""
+        ...
+
+    def events_waiting(self, number: int, overdue_seconds: float) -> None:
+        """Take note of how many wait, and how long the first should have been tried."""
+        ...
+
+
 class AccessLog:
     """Logs every request at INFO."""
 

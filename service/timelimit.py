@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from types import TracebackType
 
 
@@ -20,17 +21,17 @@ class TimeLimit:
         self._due = math.inf  # when the timer goes off
         self._held: set[_Held] = set()
 
-    def hold(self, spent: float = 0.0) -> _Held:
+    def hold(self, spent: float = 0.0, on_expiry: Callable[[], None] | None = None) -> _Held:
         """`with` this the running task is cancelled in time, which is raised as TimeoutError.
 
-        `spent` of the seconds are gone already.
+        `spent` of the seconds are gone already. `on_expiry` is called before it is cancelled.
         """
         loop = asyncio.get_running_loop()
         task = asyncio.current_task(loop)
         assert task is not None, "only a task can be cancelled"
         if loop is not self._loop:  # what was held in another loop ended with it
             self._loop, self._timer, self._due, self._held = loop, None, math.inf, set()
-        held = _Held(self._held, task, loop.time() + self._seconds - spent)
+        held = _Held(self._held, task, loop.time() + self._seconds - spent, on_expiry)
         # The timer is usually set already, for one that began sooner.
         if held.deadline < self._due:
             self._set_timer(loop, held.deadline)
@@ -55,11 +56,18 @@ class TimeLimit:
 class _Held:
     """One task under the limit."""
 
-    __slots__ = ("_all", "_cancelling", "_task", "deadline", "expired")
+    __slots__ = ("_all", "_cancelling", "_on_expiry", "_task", "deadline", "expired")
 
-    def __init__(self, all_held: set[_Held], task: asyncio.Task[object], deadline: float) -> None:
+    def __init__(
+        self,
+        all_held: set[_Held],
+        task: asyncio.Task[object],
+        deadline: float,
+        on_expiry: Callable[[], None] | None,
+    ) -> None:
         self._all = all_held
         self._task = task
+        self._on_expiry = on_expiry
         self._cancelling = task.cancelling()
         self.deadline = deadline
         self.expired = False
@@ -68,6 +76,8 @@ class _Held:
         """Its time is up."""
         if not self.expired:
             self.expired = True
+            if self._on_expiry is not None:
+                self._on_expiry()
             self._task.cancel()
 
     def __enter__(self) -> None:

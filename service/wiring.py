@@ -6,7 +6,7 @@ import hashlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 
 from service import naming
@@ -32,7 +32,7 @@ from service.storage.dynamodb import DynamoDBImageRecords, names_of
 from service.storage.outbox import DynamoDBOutbox, announcements_of
 from service.storage.requestcounts import DynamoDBRequestCounts
 from service.storage.s3 import S3ImageObjects
-from service.telemetry import AccessLog, LimitObserver, Observer
+from service.telemetry import AccessLog, LimitObserver, Observer, WebhookObserver
 from service.thumbnails import Thumbnails
 from service.trail import note_call
 
@@ -49,7 +49,7 @@ async def open_services(
     observers: Sequence[Observer] = (),
     limit_observers: Sequence[LimitObserver] = (),
     store_observers: Sequence[OnCall] = (),
-    webhooks: Callable[[str], None] | None = None,
+    webhooks: WebhookObserver | None = None,
     extra: Sequence[Endpoint] = (),
     environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Pipeline]:
@@ -64,7 +64,7 @@ async def open_services(
     `observers` hear of each request, `limit_observers` of refusals by limits, `store_observers` of
     each call of a store.
 
-    A door that lives long enough to deliver events says who is told of each attempt (`webhooks`).
+    A door that lives long enough to deliver events says who is told of them (`webhooks`).
 
     Raises SettingsInvalid where callers could not be told as the settings say.
     """
@@ -103,23 +103,40 @@ def _all_of(observers: Sequence[OnCall]) -> OnCall:
 
 @asynccontextmanager
 async def _delivering(
-    settings: Settings, clients: Clients, watch: Callable[[str], None] | None
+    settings: Settings, clients: Clients, observer: WebhookObserver | None
 ) -> AsyncIterator[None]:
-    """Deliver webhooks, where the settings name a receiver and somebody watches."""
-    if settings.webhook_url is None or watch is None:
+    """Deliver webhooks, where the settings name a receiver and somebody watches.
+
+    Where they name none, somebody still has to see that events wait.
+    """
+    if settings.events != "webhook" or observer is None:
         yield
         return
     from service.events.serving import delivering
+    from service.events.waiting import telling_what_waits
 
     outbox = DynamoDBOutbox(clients.dynamodb, settings.events_table_name, "webhook")
-    async with delivering(
-        outbox,
-        settings.webhook_url,
-        settings.webhook_secret,
-        now=_now,
-        watch=watch,
-        grace=settings.shutdown_grace,
-    ):
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(
+            telling_what_waits(outbox, observer.events_waiting, now=_now)
+        )
+        if settings.webhook_url is None:
+            _log.warning(
+                "EVENTS is webhook, but WEBHOOK_URL is not set: events wait in %s for a server "
+                "where it is",
+                settings.events_table_name,
+            )
+        else:
+            await stack.enter_async_context(
+                delivering(
+                    outbox,
+                    settings.webhook_url,
+                    settings.webhook_secret,
+                    now=_now,
+                    watch=observer.webhook,
+                    grace=settings.shutdown_grace,
+                )
+            )
         yield
 
 

@@ -49,6 +49,8 @@ from service.client.errors import (
     RevisionMismatch,
     ServiceFailed,
     SourceChanged,
+    SourceEmpty,
+    SourceTooLarge,
     StorageQuotaExceeded,
     StorageRefused,
     Throttled,
@@ -61,7 +63,7 @@ from service.client.forms import Progress
 from service.client.mont import MontClient, Token
 from service.client.retries import Retries
 from service.client.sources import Uploadable
-from service.client.uploads import Outcome, Upload
+from service.client.uploads import ItemProgress, Outcome, Upload
 from service.client.values import KEEP, Deleted, Image, Keep, Link, Linked, Order, Ticket, Uploaded
 
 __all__ = [
@@ -80,6 +82,7 @@ __all__ = [
     "ImageIdTaken",
     "ImageNotFound",
     "InvalidFields",
+    "ItemProgress",
     "Keep",
     "Link",
     "Linked",
@@ -98,6 +101,8 @@ __all__ = [
     "RevisionMismatch",
     "ServiceFailed",
     "SourceChanged",
+    "SourceEmpty",
+    "SourceTooLarge",
     "StorageQuotaExceeded",
     "StorageRefused",
     "Throttled",

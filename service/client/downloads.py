@@ -20,7 +20,7 @@ from service.client.errors import (
     StorageRefused,
     UnexpectedAnswer,
 )
-from service.client.retries import Retries
+from service.client.hosts import Hosts
 from service.client.storage import checksum_of, opened_link
 from service.client.transport import connection_errors
 from service.client.values import Link
@@ -47,12 +47,12 @@ class Reader:
         self,
         session: aiohttp.ClientSession,
         link: Callable[[], Awaitable[Link]],
-        retries: Retries,
+        hosts: Hosts,
     ) -> None:
         """`link` asks for a fresh link."""
         self._session = session
         self._ask = link
-        self._retries = retries
+        self._hosts = hosts
         self._link: Link | None = None
 
     async def link(self) -> Link:
@@ -67,30 +67,35 @@ class Reader:
         The last piece ends at its `total`; it may be empty where all was there already. Raises
         MontError.
         """
-        failures = 0
+        failures, since = 0, 0.0
         while True:
             fresh = self._link is None
+            url = (await self.link()).url
+            host = self._hosts.of(URL(url, encoded=True))
             try:
-                url = (await self.link()).url
                 async for piece in self._once(url, place if etag else 0, etag):
                     place, etag = piece.place + len(piece.data), piece.etag
-                    failures = 0 if piece.data else failures
+                    if piece.data:
+                        failures = 0
+                        host.answered()
                     yield piece
                     if place == piece.total:
                         return
                 raise ConnectionFailed("the connection ended before the image did")
             except MontError as error:
                 failures += 1
+                since = since if failures > 1 else host.now()
                 if isinstance(error, ImageChanged):
                     etag = None
                 expired = isinstance(error, StorageRefused) and error.may_have_expired
                 if expired and not fresh:
                     self._link = None
                     continue
-                wait = self._retries.wait_after(error, failures)
+                host.failed(error)
+                wait = host.wait_after(error, failures, since)
                 if wait is None:
                     raise
-            await self._retries.sleep(wait)
+            await host.sleep(wait)
 
     async def _once(self, link: str, place: int, etag: str | None) -> AsyncGenerator[Piece, None]:
         headers = {"Range": f"bytes={place}-", "If-Range": f'"{etag}"'} if place and etag else {}

@@ -4,6 +4,7 @@
     ├── MontProblem              the service refused, and says why (RFC 9457)
     │   ├── BadRequest           400: these words make no sense
     │   │   ├── InvalidFields    ... field by field, in `errors`
+    │   │   │   └── SourceTooLarge
     │   │   └── DeclarationTooLong
     │   ├── Unauthorized         401: credentials are missing or not valid
     │   ├── NotOwner             401: the image is somebody else's
@@ -23,6 +24,7 @@
     ├── StorageRefused           S3 refused a form or a link
     ├── ConnectionFailed         nobody answered, or not to the end
     ├── ChecksumMismatch         bytes changed on their way
+    ├── SourceEmpty              there is nothing to upload in the file
     ├── SourceChanged            the file changed while it was sent
     ├── ImageChanged             the image changed while it was read
     ├── AlreadyDownloading       another process writes the same download
@@ -81,6 +83,7 @@ class MontProblem(MontError):
 
     def __init__(self, document: ProblemDocument) -> None:
         super().__init__(document)
+        self.document = document
         self.type = document.type
         self.title = document.title
         self.status = document.status
@@ -215,6 +218,24 @@ class ChecksumMismatch(MontError):
     """The bytes that arrived are not those that were sent."""
 
     passing = True
+
+
+class SourceTooLarge(InvalidFields):
+    """The file is larger than the service takes; `limit` in bytes."""
+
+    slug = ""
+
+    def __init__(self, document: ProblemDocument, size: int, limit: int) -> None:
+        super().__init__(document)
+        self.size = size
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return f"too large: {self.size:,} bytes, and the service takes {self.limit:,} at most"
+
+
+class SourceEmpty(MontError):
+    """The file is empty: there is nothing to upload."""
 
 
 class SourceChanged(MontError):

@@ -48,12 +48,16 @@ _HOPELESS = (
 _SAID_OF_ALL = re.compile(r"body\.(user_id|tags|description)\b")
 
 
+class NoImageFiles(Exception):
+    """A folder that was named has no image files; those in its folders were not asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """Files to upload with their sizes; what cannot be, as (path, why)."""
 
     files: tuple[tuple[Path, int], ...]
-    problems: tuple[tuple[Path, OSError], ...]
+    problems: tuple[tuple[Path, OSError | NoImageFiles], ...]
 
     @property
     def size(self) -> int:
@@ -74,9 +78,14 @@ class Result:
 def choose(paths: Iterable[Path], *, recursive: bool) -> Chosen:
     """Each file once; folders stand for the image files in them. Never raises OSError."""
     files: dict[Path, tuple[Path, int]] = {}
-    problems: list[tuple[Path, OSError]] = []
+    problems: list[tuple[Path, OSError | NoImageFiles]] = []
     for given in paths:
-        found = image_files(given, recursive=recursive) if given.is_dir() else iter([given])
+        found: list[Path | OSError] = [given]
+        if given.is_dir():
+            found = [*image_files(given, recursive=recursive)]
+        if not found:
+            # Whoever named it takes silence for success.
+            problems.append((given, _nothing_in(given, recursive=recursive)))
         for path in found:
             try:
                 if isinstance(path, OSError):
@@ -85,6 +94,13 @@ def choose(paths: Iterable[Path], *, recursive: bool) -> Chosen:
             except OSError as error:
                 problems.append((Path(error.filename or given), error))
     return Chosen(tuple(files.values()), tuple(problems))
+
+
+def _nothing_in(folder: Path, *, recursive: bool) -> NoImageFiles:
+    deeper = not recursive and any(image_files(folder, recursive=True))
+    return NoImageFiles(
+        "no image files" + ("; --recursive looks into its folders" if deeper else "")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +114,18 @@ class FolderUpload:
     bar: Callable[[str], AbstractContextManager[Progress | None]]
 
     async def run(self, paths: Iterable[Path], jobs: int) -> AsyncGenerator[Result, None]:
-        """The result of each file as it comes; ends early after one that is hopeless.
+        """The result of each file as it comes; after one that is hopeless no other is begun.
 
-        Raises MontError where the service cannot say what it has.
+        Those under way come to their ends, but what they fail with for the same reason is not
+        said again. Raises MontError where the service cannot say what it has.
         """
         paths, turns = list(paths), _Turns()
         there = await self._ask_for_known(paths, jobs)
+        hopeless = False
 
-        async def upload(path: Path) -> Result:
+        async def upload(path: Path) -> Result | None:
+            if hopeless:
+                return None
             try:
                 return await self._one(path, turns, there)
             except (MontError, OSError) as error:
@@ -113,9 +133,10 @@ class FolderUpload:
 
         async with aclosing(as_done(paths, upload, jobs)) as results:
             async for result in results:
-                yield result
-                if is_hopeless(result.error):
-                    return
+                fails_too = result is not None and is_hopeless(result.error)
+                if result is not None and not (hopeless and fails_too):
+                    hopeless = hopeless or fails_too
+                    yield result
 
     async def _ask_for_known(self, paths: list[Path], jobs: int) -> set[str]:
         """The images of known files that the service has; the journal forgets the others."""

@@ -41,11 +41,12 @@ from service.client.errors import (
     MontError,
 )
 from service.client.forms import Progress
+from service.client.hosts import Hosts
 from service.client.retries import Retries
 from service.client.saving import save
 from service.client.sources import Uploadable, open_source
 from service.client.transport import Transport
-from service.client.uploads import Outcome, Said, Upload, Uploader
+from service.client.uploads import ItemProgress, Outcome, Said, Upload, Uploader
 from service.client.values import (
     KEEP,
     Deleted,
@@ -95,10 +96,13 @@ class MontClient:
         self._token = token
         self._user_id = user_id
         self._retries = retries or Retries()
+        self._hosts = Hosts(self._retries)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         """Connections are made when they are needed."""
+        # Their locks belong to one loop, and this client may be opened again in another one.
+        self._hosts = Hosts(self._retries)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
             # One user's cookies of a gateway are no business of the next request.
@@ -139,10 +143,13 @@ class MontClient:
         Name and type are guessed where they are not given: the type from the first bytes. All
         attempts together make one image. With an `idempotency_key` of your own, or the
         `ContentKey` of the bytes, later calls for the same file do not make another one either.
-        Raises MontError, OSError.
+
+        `progress` is called with the bytes that are through and the file's size, many times a
+        second where that is large; after an attempt that failed it begins again at 0. Raises
+        MontError, OSError.
         """
         async with open_source(what, filename, content_type) as source:
-            uploader = Uploader(self._transport, self._open_session, self._retries, self.get)
+            uploader = Uploader(self._transport, self._open_session, self._hosts, self.get)
             return await uploader.upload(
                 source,
                 Said(user_id or self._user_id, tuple(tags), description),
@@ -189,10 +196,12 @@ class MontClient:
         tags: Sequence[str] = (),
         description: str | None = None,
         user_id: str | None = None,
+        progress: ItemProgress | None = None,
     ) -> AsyncGenerator[Outcome, None]:
         """Upload all of these, `jobs` at once; the outcome of each as it comes, none is skipped.
 
-        What an `Upload` leaves open is taken from the arguments.
+        What an `Upload` leaves open is taken from the arguments. `progress` is called with the
+        item, as in its outcome, its bytes that are through, and its size.
         """
 
         async def upload(item: Uploadable | Upload) -> Outcome:
@@ -206,7 +215,7 @@ class MontClient:
                     description=description if one.description is None else one.description,
                     user_id=user_id,
                     idempotency_key=one.idempotency_key,
-                    progress=one.progress,
+                    progress=one.told(progress),
                 )
             except (MontError, OSError) as error:
                 return Outcome(one, error=error)
@@ -279,7 +288,7 @@ class MontClient:
         attempt that was cut short, by a crash too, is taken up where it ended. Raises MontError,
         OSError.
         """
-        reader = Reader(self._open_session, lambda: self.link(image_id), self._retries)
+        reader = Reader(self._open_session, lambda: self.link(image_id), self._hosts)
         return await save(reader, Path(target), progress)
 
     async def read(self, image_id: str) -> AsyncGenerator[bytes, None]:
@@ -287,7 +296,7 @@ class MontClient:
 
         Raises MontError: ImageChanged if they change, ChecksumMismatch at the end.
         """
-        reader = Reader(self._open_session, lambda: self.link(image_id), self._retries)
+        reader = Reader(self._open_session, lambda: self.link(image_id), self._hosts)
         place, digest, md5 = 0, hashlib.md5(usedforsecurity=False), None
         async with aclosing(reader.pieces()) as pieces:
             async for piece in pieces:
@@ -363,4 +372,5 @@ class MontClient:
 
     @property
     def _transport(self) -> Transport:
-        return Transport(self._open_session, self._url, self._credentials, self._retries)
+        host = self._hosts.of(URL(self._url))
+        return Transport(self._open_session, self._url, self._credentials, host)

@@ -34,7 +34,7 @@ from service.client.forms import Progress
 from service.client.mont import Token
 from service.client.retries import Retries
 from service.client.sources import Uploadable
-from service.client.uploads import Outcome, Upload
+from service.client.uploads import ItemProgress, Outcome, Upload
 from service.client.values import KEEP, Deleted, Image, Keep, Link, Linked, Order, Ticket, Uploaded
 
 T = TypeVar("T")
@@ -136,11 +136,17 @@ class MontClient:
         tags: Sequence[str] = (),
         description: str | None = None,
         user_id: str | None = None,
+        progress: ItemProgress | None = None,
     ) -> Iterator[Outcome]:
         """Upload all of these, `jobs` at once; the outcome of each as it comes."""
         return self._each(
             self._client.upload_many(
-                items, jobs=jobs, tags=tags, description=description, user_id=user_id
+                items,
+                jobs=jobs,
+                tags=tags,
+                description=description,
+                user_id=user_id,
+                progress=progress,
             )
         )
 

@@ -1,6 +1,6 @@
 """Calls of the API: JSON out and in, problems as exceptions, retries.
 
-Every call of this API may be repeated, so every call is, as far as `Retries` allows.
+Every call of this API may be repeated, so every call is, as far as its `Runner` allows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import aiohttp
 from yarl import URL
 
 from service.client.errors import ConnectionFailed, MontProblem, UnexpectedAnswer, problem_of
-from service.client.retries import Retries
+from service.client.retries import Runner
 from service.client.values import Document, read_problem
 
 Credentials = Callable[[], Awaitable[Mapping[str, str]]]
@@ -47,12 +47,12 @@ class Transport:
         session: aiohttp.ClientSession,
         base_url: str,
         credentials: Credentials,
-        retries: Retries,
+        attempts: Runner,
     ) -> None:
         self._session = session
         self._base_url = base_url.rstrip("/")
         self._credentials = credentials
-        self._retries = retries
+        self._attempts = attempts
 
     async def call(
         self,
@@ -89,7 +89,7 @@ class Transport:
                 lost = True
                 raise
 
-        return await self._retries.run(attempt)
+        return await self._attempts.run(attempt)
 
     async def _ask(
         self, method: str, url: URL, data: bytes | None, headers: Mapping[str, str], repeated: bool

@@ -6,23 +6,31 @@ the image's id. So whatever fails on the way is tried again, and never makes a s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import aiohttp
+from yarl import URL
 
 from service.client.errors import (
     ChecksumMismatch,
     DeclarationTooLong,
+    InvalidFields,
     MontError,
+    SourceEmpty,
+    SourceTooLarge,
     StorageRefused,
 )
 from service.client.forms import Progress
-from service.client.retries import Retries
+from service.client.hosts import Hosts
 from service.client.sources import Source, Uploadable
 from service.client.storage import Sent, send_form
 from service.client.transport import Transport
 from service.client.values import Image, Ticket, Uploaded, read_ticket
+
+_LARGEST = re.compile(r"less than or equal to (\d+)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,14 @@ class Upload:
     description: str | None = None
     idempotency_key: str | None = None
     progress: Progress | None = None
+
+    def told(self, progress: ItemProgress | None) -> Progress | None:
+        """Its own progress, else this one of all items with this item."""
+        return self.progress if progress is None else self.progress or partial(progress, self)
+
+
+ItemProgress = Callable[[Upload, int, int], None]
+"""Called with an item of `upload_many`, its bytes that are through, and their total."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +84,7 @@ class Uploader:
 
     transport: Transport
     session: aiohttp.ClientSession
-    retries: Retries
+    hosts: Hosts
     find: Callable[[str], Awaitable[Image]]
 
     async def upload(
@@ -78,6 +94,8 @@ class Uploader:
 
         `own_key`: the key is not made from these bytes, nor for this call alone.
         """
+        if not source.size:
+            raise SourceEmpty("empty: there is nothing to upload")
         who = {} if said.user_id is None else {"user_id": said.user_id}
         file = {
             "filename": source.filename,
@@ -88,6 +106,8 @@ class Uploader:
         late: dict[str, object] = {}
         try:
             ticket, sent = await self._staged({**file, **said.document}, key, source, progress)
+        except InvalidFields as invalid:
+            raise _too_large(invalid, source) or invalid from None
         except DeclarationTooLong:
             late = said.document
             ticket, sent = await self._staged(file, key, source, progress)
@@ -126,10 +146,26 @@ class Uploader:
         return read_ticket(answer.document)
 
     async def _sent(self, ticket: Ticket, source: Source, progress: Progress | None) -> Sent:
-        async def attempt() -> Sent:
-            return await send_form(self.session, ticket, source, progress)
+        host = self.hosts.of(URL(ticket.url, encoded=True))
 
-        return await self.retries.run(attempt)
+        def moved(sent: int, total: int) -> None:
+            # Those who wait for the host need not wait for all of these bytes, too.
+            host.reached()
+            if progress is not None:
+                progress(sent, total)
+
+        async def attempt() -> Sent:
+            return await send_form(self.session, ticket, source, moved)
+
+        return await host.run(attempt, transfer=True)
+
+
+def _too_large(invalid: InvalidFields, source: Source) -> SourceTooLarge | None:
+    """The same in plain words, where the size is all that the service minds."""
+    if [each.location for each in invalid.errors] != ["body.file_size"]:
+        return None
+    found = _LARGEST.search(invalid.errors[0].detail)
+    return SourceTooLarge(invalid.document, source.size, int(found[1])) if found else None
 
 
 def _same_bytes(image: Image, source: Source, sent: Sent) -> bool:

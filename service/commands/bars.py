@@ -1,14 +1,21 @@
-"""Progress bars on standard error, where that is a terminal; otherwise nothing at all."""
+"""Progress bars on standard error, where that is a terminal, and lines that are printed above them.
+
+A line written past the bars would be overwritten by them, and leave them behind: while they are
+shown, everything that goes to their terminal goes through them.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import click
+
 from service.client import Progress
-from service.commands.remote import printable
+from service.commands.remote import printable, printable_lines
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Display
@@ -25,6 +32,7 @@ class Bars:
         self._files = files
         self._done = 0
         self._whole = None if display is None else display.add_task(self._count, total=total)
+        self._above = display is not None and _is_one_terminal()
 
     @property
     def _count(self) -> str:
@@ -61,6 +69,35 @@ class Bars:
         if self._display is not None and self._whole is not None:
             self._display.update(self._whole, description=self._count, advance=unmoved)
 
+    def print(self, line: str | bytes) -> None:
+        """A line of data, on standard output; bytes are a file name as the system has it."""
+        if self._display is None or not self._above:
+            click.echo(line)
+        else:
+            text = os.fsdecode(line) if isinstance(line, bytes) else line
+            # A tab is left to the terminal.
+            self._write("\t".join(map(printable, text.split("\t"))))
+
+    def complain(self, text: str) -> None:
+        """A message, on standard error."""
+        if self._display is None:
+            click.echo(text, err=True)
+        else:
+            self._write(printable_lines(text))
+
+    def _write(self, text: str) -> None:
+        assert self._display is not None, "where there are no bars nothing is above them"
+        self._display.console.out(text, highlight=False)
+
+
+def _is_one_terminal() -> bool:
+    """Whether data goes to the terminal that the bars are on."""
+    try:
+        output, errors = sys.stdout.fileno(), sys.stderr.fileno()
+        return os.path.samestat(os.fstat(output), os.fstat(errors))
+    except OSError:
+        return False
+
 
 @contextmanager
 def shown_bars(files: int, total: int | None) -> Iterator[Bars]:
@@ -87,8 +124,9 @@ def shown_bars(files: int, total: int | None) -> Iterator[Bars]:
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
-        # Data that goes into a pipe must not end up among the bars.
-        redirect_stdout=sys.stdout.isatty(),
+        # click finds no encoding on what this would put in their place, and writes past it.
+        redirect_stdout=False,
+        redirect_stderr=False,
         refresh_per_second=8,
     ) as display:
         yield Bars(display, files, total)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -21,31 +23,34 @@ _STYLES = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "dim"
 @click.command(cls=RemoteCommand)
 @click.option("--stores/--no-stores", default=True, help="Bucket and tables, by the settings.")
 @click.option("--service/--no-service", "service", default=True, help="The service at --url.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object a line, for programs.")
 @remote_options
 @click.pass_context
-def doctor(ctx: click.Context, remote: Remote, stores: bool, service: bool) -> None:
+def doctor(ctx: click.Context, remote: Remote, stores: bool, service: bool, as_json: bool) -> None:
     """Check settings, stores, clocks, CORS and a whole upload; say what to fix.
 
-    The stores are those of the server's settings in this environment. A service is looked at as
-    its clients meet it. The picture that is uploaded, one pixel, is removed again. Ends with 1 if
-    anything has to be fixed.
+    The stores, and the receiver of webhooks, are those of the server's settings in this
+    environment. A service is looked at as its clients meet it. The picture that is uploaded, one
+    pixel, is removed again; no event is sent. Ends with 1 if anything has to be fixed.
 
     \b
     mont doctor
+    mont doctor --json | jq 'select(.state == "failed")'
     mont doctor --no-stores --url https://api.example.com/dev --api-key $KEY
     AWS_ENDPOINT_URL=http://localhost:4566 mont doctor --no-service
     """
     source = ctx.get_parameter_source("url")
     by_default = source is click.core.ParameterSource.DEFAULT
-    if not asyncio.run(_examine(remote, stores, service, by_default)):
+    show = _show_as_json if as_json else _show
+    if not asyncio.run(_examine(_findings(remote, stores, service, by_default), show)):
         sys.exit(1)
 
 
-async def _examine(remote: Remote, stores: bool, service: bool, by_default: bool) -> bool:
+async def _examine(findings: AsyncIterator[Finding], show: Callable[[Finding], None]) -> bool:
     """Show every finding as it comes; whether nothing has to be fixed."""
     good = True
-    async for finding in _findings(remote, stores, service, by_default):
-        _show(finding)
+    async for finding in findings:
+        show(finding)
         good = good and finding.state != "failed"
     return good
 
@@ -72,17 +77,26 @@ async def _findings(
 
 async def _store_findings() -> AsyncIterator[Finding]:
     from service.doctor.findings import Finding
+    from service.doctor.http import open_browser
     from service.doctor.stores import check_stores
+    from service.doctor.webhooks import check_webhooks
 
     try:
         settings = read_settings()
     except Failure as error:
-        yield Finding("settings", "failed", error.message, "README.md lists them all.")
+        yield Finding("settings", "failed", error.message, "docs/settings.md lists them all.")
         return
     where = settings.aws_endpoint_url or f"AWS, {settings.aws_region}"
     yield Finding("settings", "ok", f"stores at {where}; AUTH_MODE is {settings.auth_mode}")
     async for finding in check_stores(settings):
         yield finding
+    async with open_browser() as browser:
+        async for finding in check_webhooks(browser, settings):
+            yield finding
+
+
+def _show_as_json(finding: Finding) -> None:
+    click.echo(json.dumps(asdict(finding)))
 
 
 def _show(finding: Finding) -> None:

@@ -50,11 +50,15 @@ def replay_events(event_ids: tuple[str, ...], dead: bool, since: str | None) -> 
         missing = on_stores(administration.replay(settings, event_ids))
         if missing:
             raise Failure("There is no such event (any more): " + ", ".join(missing))
-        click.echo(f"{len(event_ids)} of them are due again.", err=True)
+        _say_due(len(event_ids))
         return
     try:
         earliest = None if since is None else timestamps.earliest(since)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--since") from error
-    number = on_stores(administration.replay_all(settings, dead=dead, since=earliest))
-    click.echo(f"{number} of them are due again.", err=True)
+    _say_due(on_stores(administration.replay_all(settings, dead=dead, since=earliest)))
+
+
+def _say_due(number: int) -> None:
+    due = "1 event is" if number == 1 else f"{number} events are"
+    click.echo(f"{due} due again.", err=True)

@@ -13,6 +13,7 @@ import click
 from service.client import MontError
 from service.client.concurrency import as_done
 from service.commands.bars import Bars, shown_bars
+from service.commands.patience import wait_option
 from service.commands.remote import Remote, RemoteCommand, explain, given_ids, remote_options
 
 
@@ -29,6 +30,7 @@ from service.commands.remote import Remote, RemoteCommand, explain, given_ids, r
     "--jobs", type=click.IntRange(1, 64), default=4, show_default=True, help="Images at once."
 )
 @remote_options
+@wait_option(60)
 def get(remote: Remote, ids: tuple[str, ...], output: str, jobs: int) -> None:
     """Download images; print where each one is. `-` as ID reads ids from standard input.
 
@@ -74,7 +76,7 @@ async def _print(remote: Remote, image_id: str) -> None:
 async def _save(remote: Remote, image_ids: list[str], target: Path, jobs: int, bars: Bars) -> int:
     """Download all; how many could not be."""
     failed = 0
-    async with remote.client() as mont:
+    async with remote.client(bars.complain) as mont:
 
         async def save(image_id: str) -> Path | str:
             try:
@@ -87,8 +89,8 @@ async def _save(remote: Remote, image_ids: list[str], target: Path, jobs: int, b
             async for outcome in outcomes:
                 bars.done()
                 if isinstance(outcome, Path):
-                    click.echo(os.fsencode(outcome))
+                    bars.print(os.fsencode(outcome))
                 else:
                     failed += 1
-                    click.echo(outcome, err=True)
+                    bars.complain(outcome)
     return failed

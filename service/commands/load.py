@@ -198,7 +198,7 @@ def load(
             )
     if address is not None:
         remote = replace(remote, url=address)
-    client = remote.client()
+    client = remote.unopened()
     plan = _plan(remote, _Options(**options))
     limits = _budgets(budgets, plan)
     plan = replace(plan, percentiles=[each.percentile for each in limits if each.percentile])

@@ -1,17 +1,19 @@
 """What the commands on a running service share: where it is, who asks, how failures end.
 
 Data goes to standard output and messages to standard error. Exit status: 0 all done, 1 something
-failed, 2 wrong usage, 130 interrupted.
+failed, 2 wrong usage, 130 interrupted, 141 left by whoever read standard output.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ClassVar, ParamSpec, TypeVar
 
 import click
 
@@ -21,33 +23,52 @@ from service.client import (
     MontClient,
     MontError,
     NotOwner,
+    QuotaExceeded,
+    Retries,
+    StorageQuotaExceeded,
     Throttled,
     Unauthorized,
 )
 from service.commands.common import Failure
+from service.commands.patience import Say, patient_retries, silence_broken
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 INTERRUPTED = 130
+# What a shell says of a program that the signal SIGPIPE ended.
+NOBODY_READS = 141
 # Names come from whoever uploaded them: no escape sequence reaches a terminal, no tab a table.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A service, and who asks it."""
+    """A service, who asks it, and for how many seconds where it does not answer."""
 
     url: str
     api_key: str | None
     token: str | None
     user_id: str | None
+    wait: float
 
-    def client(self) -> MontClient:
-        """A client, not open yet."""
+    @asynccontextmanager
+    async def client(self, say: Say | None = None) -> AsyncIterator[MontClient]:
+        """A client. What it waits for is told by `say`, or else on standard error."""
+        async with self.unopened(patient_retries(self.wait, say or warn)) as mont:
+            # Whoever says it elsewhere has bars, which show that there is no answer yet.
+            with silence_broken(warn) if say is None else nullcontext():
+                yield mont
+
+    def unopened(self, retries: Retries | None = None) -> MontClient:
+        """A client, not open yet. Raises UsageError."""
         try:
             return MontClient(
-                self.url, api_key=self.api_key, token=self.token, user_id=self.user_id
+                self.url,
+                api_key=self.api_key,
+                token=self.token,
+                user_id=self.user_id,
+                retries=retries,
             )
         except ValueError as error:
             raise click.UsageError(str(error)) from error
@@ -56,6 +77,9 @@ class Remote:
 class RemoteCommand(click.Command):
     """A command that ends as scripts expect when the service fails or somebody presses Ctrl-C."""
 
+    nobody_reads: ClassVar[int] = NOBODY_READS
+    """The exit status where whoever read standard output has seen enough."""
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run it. What it did not do itself about a failure becomes one message."""
         try:
@@ -63,7 +87,9 @@ class RemoteCommand(click.Command):
         except MontError as error:
             raise Failure(explain(error)) from error
         except BrokenPipeError:
-            raise  # whoever read this has seen enough, and click ends without a word
+            # Python would complain at its end about what it could not write either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(self.nobody_reads)
         except OSError as error:
             raise Failure(explain(error)) from error
         except (KeyboardInterrupt, click.Abort):
@@ -99,13 +125,19 @@ def remote_options(command: Callable[P, R]) -> Callable[..., R]:
         api_key: str | None,
         token: str | None,
         user: str | None,
+        wait: float = 0.0,
         **options: Any,
     ) -> R:
         if api_key and token:
             raise click.UsageError("Give an API key or a token, not both.")
-        return command(*args, remote=Remote(url, api_key, token, user), **options)  # type: ignore[arg-type]
+        return command(*args, remote=Remote(url, api_key, token, user, wait), **options)  # type: ignore[arg-type]
 
     return with_remote
+
+
+def warn(text: str) -> None:
+    """Say it on standard error."""
+    click.echo(printable_lines(text), err=True)
 
 
 def explain(error: BaseException) -> str:
@@ -113,7 +145,8 @@ def explain(error: BaseException) -> str:
     said = printable_lines(str(error) or type(error).__name__)
     if isinstance(error, OSError) and error.strerror:
         said = printable(error.strerror)
-    return f"{said}\n{hint}" if (hint := _hint(error)) else said
+    hint = _when(error) if isinstance(error, Throttled) else _hint(error)
+    return f"{said}\n{hint}" if hint else said
 
 
 def _hint(error: BaseException) -> str:
@@ -126,9 +159,17 @@ def _hint(error: BaseException) -> str:
             return "Name the owner with --user, or MONT_USER."
         case ConnectionFailed():
             return "Is the service running, and --url (MONT_URL) its address?"
-        case Throttled() if error.retry_after is not None:
-            return f"Try again in {error.retry_after:.0f} s."
+        case StorageQuotaExceeded():
+            return "`mont rm` makes room, or whoever runs the service can allow more."
     return ""
+
+
+def _when(error: Throttled) -> str:
+    if error.retry_after is None:
+        return ""
+    hours = isinstance(error, QuotaExceeded) and error.retry_after > 3600
+    time = f"{error.retry_after / 3600:.1f} h" if hours else f"{error.retry_after:.0f} s"
+    return f"Try again in {time}."
 
 
 def printable(text: str) -> str:

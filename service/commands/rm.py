@@ -8,6 +8,7 @@ import sys
 import click
 
 from service.client import Deleted
+from service.commands.patience import wait_option
 from service.commands.remote import Remote, RemoteCommand, explain, given_ids, remote_options
 
 
@@ -15,6 +16,7 @@ from service.commands.remote import Remote, RemoteCommand, explain, given_ids, r
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @remote_options
+@wait_option(10)
 def rm(remote: Remote, ids: tuple[str, ...], yes: bool) -> None:
     """Delete images for good. `-` reads ids from standard input, the first word of each line.
 

@@ -7,6 +7,7 @@ import asyncio
 import click
 
 from service.client import Link
+from service.commands.patience import wait_option
 from service.commands.remote import Remote, RemoteCommand, remote_options
 
 
@@ -14,6 +15,7 @@ from service.commands.remote import Remote, RemoteCommand, remote_options
 @click.argument("image_id", metavar="ID")
 @click.option("--attachment", is_flag=True, help="Let browsers save the file, not show it.")
 @remote_options
+@wait_option(10)
 def share(remote: Remote, image_id: str, attachment: bool) -> None:
     """Print a link to an image, good for whoever holds it until it expires.
 

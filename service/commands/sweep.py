@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import signal
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -34,6 +36,15 @@ def _age(_context: click.Context, _parameter: click.Parameter, value: str) -> ti
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
+def _writable(
+    _context: click.Context, _parameter: click.Parameter, path: Path | None
+) -> Path | None:
+    """Refuse, before anything is swept, a file that could not be written after it."""
+    if path is not None and not os.access(path.parent, os.W_OK | os.X_OK):
+        raise click.BadParameter(f"{path.parent} is no folder that can be written to")
+    return path
+
+
 @click.command()
 @click.option("--apply", is_flag=True, help="Settle what is found. Without it nothing is changed.")
 @click.option(
@@ -50,6 +61,13 @@ def _age(_context: click.Context, _parameter: click.Parameter, value: str) -> ti
 )
 @click.option("--rate", type=click.IntRange(1), help="Entries to look at in a second, at most.")
 @click.option("--resume", metavar="PLACE", help="Go on where another sweep stopped.")
+@click.option(
+    "--metrics-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=_writable,
+    metavar="PATH",
+    help="Also tell Prometheus: a file of its node exporter's textfile collector (NAME.prom).",
+)
 def sweep(
     apply: bool,
     min_age: timedelta,
@@ -57,6 +75,7 @@ def sweep(
     remove_broken: bool,
     rate: int | None,
     resume: str | None,
+    metrics_file: Path | None,
 ) -> None:
     """Compare both stores and settle what was left behind.
 
@@ -90,11 +109,22 @@ def sweep(
     report = asyncio.run(_sweep(settings, orders, start))
     document = report.document()
     click.echo(json.dumps(document, indent=2))
+    if metrics_file is not None:
+        _write_metrics(metrics_file, report)
     if report.place is not None:
         why = report.error or "It was interrupted."
         raise Failure(f"{why}\nGo on with: mont sweep --resume {document['resume']}")
     if report.left:
         raise SystemExit(_LEFT)
+
+
+def _write_metrics(path: Path, report: Report) -> None:
+    from service.sweep_metrics import write_metrics
+
+    try:
+        write_metrics(path, report)
+    except OSError as error:
+        raise Failure(f"The metrics could not be written: {error}") from error
 
 
 async def _sweep(settings: Settings, orders: Orders, start: Place | None) -> Report:

@@ -7,6 +7,7 @@ import asyncio
 import click
 
 from service.client import Image
+from service.commands.patience import wait_option
 from service.commands.remote import Remote, RemoteCommand, printable, remote_options
 
 _MARKS = "service.commands.tag.marks"
@@ -41,6 +42,7 @@ class TagCommand(RemoteCommand):
 @click.option("--set", "only", metavar="TAG", multiple=True, help="These tags and no others.")
 @click.option("--clear", is_flag=True, help="No tags.")
 @remote_options
+@wait_option(10)
 @click.pass_context
 def tag(
     ctx: click.Context,

@@ -13,10 +13,11 @@ from pathlib import Path
 import click
 
 from service.client import MontError, Uploaded
-from service.client.folders import Chosen, FolderUpload, Result, choose
+from service.client.folders import Chosen, FolderUpload, Result, choose, is_hopeless
 from service.client.journal import Journal, journal_file
 from service.commands.bars import Bars, shown_bars
 from service.commands.common import Failure
+from service.commands.patience import wait_option
 from service.commands.remote import (
     Remote,
     RemoteCommand,
@@ -53,6 +54,7 @@ from service.commands.remote import (
     help="Where that is remembered.",
 )
 @remote_options
+@wait_option(60)
 def upload(
     remote: Remote,
     paths: tuple[str, ...],
@@ -68,9 +70,10 @@ def upload(
 
     Prints a line for each image: its id, a tab, the file. A file that fails stops no other.
 
-    Interrupted with Ctrl-C or by a failure, run it again: what the service has is passed over, and
-    nothing becomes two images, since the same bytes under the same name are the same image. That
-    also holds where other tags are given: `mont tag` changes those.
+    A service that restarts is waited for (--wait). Interrupted with Ctrl-C or by a failure, run it
+    again: what the service has is passed over, and nothing becomes two images, since the same bytes
+    under the same name are the same image. That also holds where other tags are given: `mont tag`
+    changes those.
 
     \b
     mont upload --user ann photo.jpg
@@ -87,7 +90,7 @@ def upload(
     tally = Tally(len(chosen.files))
     for path, error in chosen.problems:
         tally.failed += 1
-        _complain(path, error)
+        click.echo(_complaint(path, error), err=True)
     try:
         with (
             _opened(journal_dir if journal else None, remote) as known,
@@ -109,6 +112,7 @@ class Tally:
     known: int = 0
     failed: int = 0
     tried: int = 0
+    stopped_by: MontError | OSError | None = None
 
     @property
     def left(self) -> int:
@@ -121,6 +125,15 @@ class Tally:
         self.uploaded += result.image_id is not None and not result.known
         self.known += result.known
         self.failed += result.error is not None
+        if is_hopeless(result.error):
+            self.stopped_by = result.error
+
+    @property
+    def _advice(self) -> str:
+        error = self.stopped_by
+        if error is None or (isinstance(error, MontError) and error.passing):
+            return "run it again to go on"
+        return "once that is put right, run it again to go on"
 
     def summary(self) -> str:
         """All of it, in one line."""
@@ -130,7 +143,7 @@ class Tally:
         if self.failed:
             said += f", {self.failed} failed"
         if self.left:
-            said += f", {self.left} left: run it again to go on"
+            said += f", {self.left} left: {self._advice}"
         return said + "."
 
 
@@ -144,16 +157,16 @@ async def _upload_files(
     tally: Tally,
 ) -> None:
     sizes = dict(chosen.files)
-    async with remote.client() as mont:
+    async with remote.client(bars.complain) as mont:
         upload = FolderUpload(mont, journal, *said, bars.file)
         async with aclosing(upload.run(sizes, jobs)) as results:
             async for result in results:
                 tally.count(result)
                 bars.done(sizes[result.path] if result.known else 0)
                 if result.error is not None:
-                    _complain(result.path, result.error)
+                    bars.complain(_complaint(result.path, result.error))
                     continue
-                click.echo(f"{result.image_id}\t{printable(str(result.path))}")
+                bars.print(f"{result.image_id}\t{printable(str(result.path))}")
 
 
 def _upload_input(
@@ -187,5 +200,5 @@ def _opened(folder: Path | None, remote: Remote) -> Journal:
         ) from error
 
 
-def _complain(path: Path, error: MontError | OSError) -> None:
-    click.echo(f"{printable(str(path))}: {explain(error)}", err=True)
+def _complaint(path: Path, error: Exception) -> str:
+    return f"{printable(str(path))}: {explain(error)}"

@@ -5,14 +5,6 @@ import { session } from "./session.js";
 
 const imagePath = (imageId) => `images/${encodeURIComponent(imageId)}`;
 
-/** What the service says of itself: what callers have to show, and which files it takes. */
-export async function readContract(signal) {
-  const { data } = await call("GET", "openapi.json", { signal });
-  const [scheme = ""] = Object.keys(data.components.securitySchemes ?? {});
-  const { content_type: type, file_size: size } = data.components.schemas.UploadRequest.properties;
-  return { scheme, types: type.enum, maxBytes: size.maximum };
-}
-
 /** Ask for a presigned POST. The same idempotency key names the same image again. */
 export async function requestUpload(declaration, idempotencyKey, signal) {
   const headers = { "Idempotency-Key": idempotencyKey };
@@ -44,16 +36,25 @@ export async function editImage(imageId, changes, etag) {
   return { image: answer.data, etag: answer.etag };
 }
 
-/** Remove up to 100 images; one result each, in order. `keepalive` lets it outlive the page. */
+/**
+ * Remove up to 100 images; one result each, in order. It outlives its caller's session, and with
+ * `keepalive` the page.
+ */
 export async function deleteImages(imageIds, keepalive) {
   const body = { ...session.claim, image_ids: imageIds };
-  return (await call("POST", "images/delete", { body, keepalive })).data.results;
+  return (await call("POST", "images/delete", { body, keepalive, lasting: true })).data.results;
 }
 
 /** A presigned GET for one image; `disposition` is "inline" or "attachment". */
 export async function downloadUrl(imageId, disposition, signal) {
   const query = { disposition };
   return (await call("GET", `${imagePath(imageId)}/download-url`, { query, signal })).data;
+}
+
+/** Whether there is a completed image by this id, asked without the noise of a 404. */
+export async function isStored(imageId, owner, signal) {
+  const [result] = await downloadUrls([imageId], owner, signal);
+  return "presigned_url" in result;
 }
 
 /** Presigned GETs for up to 100 images of one owner, in order; each entry may be a problem. */

@@ -1,8 +1,8 @@
 /** The page: connects its parts. Read this first. */
 
 import { readAddress } from "./address.js";
-import { readContract } from "./api.js";
 import { watchConnection } from "./connection.js";
+import { contract } from "./contract.js";
 import { Deletion } from "./deletion.js";
 import { Detail } from "./detail.js";
 import { byId, isTyping, part, showText } from "./dom.js";
@@ -10,7 +10,8 @@ import { Filters } from "./filters.js";
 import { Gallery } from "./gallery.js";
 import { steerByKeys } from "./gridkeys.js";
 import { acceptFiles } from "./intake.js";
-import { explain } from "./problem.js";
+import { plural } from "./formats.js";
+import { explain, Problem } from "./problem.js";
 import { Selection } from "./selection.js";
 import { session } from "./session.js";
 import { askForCredential, offerSignIn } from "./signin.js";
@@ -18,8 +19,6 @@ import { TagField } from "./tags.js";
 import { offerThemes } from "./theme.js";
 import { toast } from "./toast.js";
 import { UploadQueue } from "./upload.js";
-
-let contract = { scheme: "" };
 
 function showProblem(error) {
   const box = byId("problem");
@@ -48,23 +47,36 @@ const detail = new Detail({
   onOpened: (imageId) => gallery.readAhead(imageId),
   onChanged: (image) => gallery.update(image),
   onClosed: (imageId) => gallery.focus(imageId),
+  onGone: (imageId) => gallery.remove([imageId]),
   onDelete: (images) => deletion.remove(images),
 });
 const selection = new Selection(gallery, (images) => deletion.remove(images));
 const uploads = new UploadQueue(byId("uploads"), {
-  contract: () => contract,
+  contract,
   onStored: (imageId) => gallery.add(imageId),
+  onUserWanted: askForUser,
 });
 const uploadTags = new TagField(byId("drop").querySelector("[data-tags]"));
+const uploadDescription = byId("upload-description");
 const userField = byId("user");
 
 function upload(files) {
   if (!session.signedIn) return;
   uploads.add(files, {
-    claim: session.user ? { user_id: session.user } : {},
+    user: session.user,
     tags: uploadTags.value,
-    description: byId("upload-description").value.trim(),
+    description: uploadDescription.value.trim(),
+    isGone: (imageId) => deletion.isHidden(imageId),
   });
+  if (session.mustNameUser && !session.user) askForUser();
+}
+
+function askForUser() {
+  const detail =
+    "This key acts for any user. Enter at “User” whose images these are: the uploads go on then.";
+  showProblem(new Problem({ detail }));
+  userField.placeholder = "Whose images?";
+  userField.focus();
 }
 
 function show() {
@@ -89,15 +101,21 @@ function switchUser() {
   if (session.user === before) return;
   filters.follow(before, session.user);
   show();
+  uploads.resume();
 }
 
-async function learnContract() {
-  try {
-    contract = await readContract();
-  } catch (error) {
-    showProblem(error); // What cannot be known beforehand, the service will say when it refuses.
-  }
-  session.scheme = contract.scheme;
+/** Leave nothing on the page of whoever was signed in: the next one is somebody else. */
+function forgetCaller() {
+  const stopped = uploads.drop();
+  const told = `${plural(stopped, "upload")} stopped. Sign in and choose the files again.`;
+  showText(part(byId("sign-in"), "stopped"), stopped > 0 ? told : "");
+  uploadTags.value = [];
+  uploadDescription.value = "";
+  selection.clear();
+  detail.close();
+  gallery.clear();
+  deletion.forget();
+  hideProblem();
 }
 
 function begin() {
@@ -116,13 +134,15 @@ byId("user-form").addEventListener("submit", (event) => {
 });
 part(byId("problem"), "dismiss").addEventListener("click", hideProblem);
 session.addEventListener("signedin", begin);
-session.addEventListener("signedout", () => {
-  detail.close();
-  gallery.clear();
+// Deletions that were asked for are sent while the credential still counts.
+session.addEventListener("signingout", () => {
+  deletion.leave();
+  history.replaceState(null, "", location.pathname);
 });
+session.addEventListener("signedout", forgetCaller);
 window.addEventListener("popstate", followAddress);
 window.addEventListener("beforeunload", (event) => {
-  if (uploads.busy) event.preventDefault();
+  if (uploads.busy || deletion.busy) event.preventDefault();
 });
 document.addEventListener("keydown", (event) => {
   const undo = event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey);
@@ -135,7 +155,9 @@ offerThemes();
 offerSignIn();
 watchConnection(() => {
   uploads.resume();
-  if (gallery.failed) gallery.loadMore();
+  if (!gallery.failed) return;
+  hideProblem();
+  gallery.loadMore();
 });
-await learnContract();
+session.scheme = contract.scheme;
 begin();

@@ -30,13 +30,19 @@ export class Detail {
   #neighbour;
   #onOpened;
   #onClosed;
+  #onGone;
   #onDelete;
+  #besideGone = new Map();
 
-  /** `neighbour(imageId, step)` is the id of the image beside it, if there is one. */
-  constructor({ neighbour, onOpened, onChanged, onClosed, onDelete }) {
+  /**
+   * `neighbour(imageId, step)` is the id of the image beside it, if there is one; `onGone(imageId)`
+   * hears of one that does not exist any more.
+   */
+  constructor({ neighbour, onOpened, onChanged, onClosed, onGone, onDelete }) {
     this.#neighbour = neighbour;
     this.#onOpened = onOpened;
     this.#onClosed = onClosed;
+    this.#onGone = onGone;
     this.#onDelete = onDelete;
     this.dialog = byId("detail");
     this.picture = this.part("picture");
@@ -99,7 +105,7 @@ export class Detail {
       if (isAbort(error)) return;
       this.part("title").textContent = "This image cannot be opened";
       this.#showStage(false);
-      showText(this.part("problem"), explain(error));
+      this.#say(error);
     }
   }
 
@@ -141,8 +147,20 @@ export class Detail {
     event.preventDefault();
   }
 
+  #say(error) {
+    showText(this.part("problem"), explain(error));
+    if (error.status !== 404) return;
+    // Its place goes with it, and from there the way leads on to those that were beside it.
+    for (const step of [-1, 1]) this.#besideGone.set(step, this.#beside(step));
+    this.#onGone(this.#imageId);
+  }
+
+  #beside(step) {
+    return this.#besideGone.get(step) ?? this.#neighbour(this.#imageId, step);
+  }
+
   #step(step) {
-    const next = this.#neighbour(this.#imageId, step);
+    const next = this.#beside(step);
     if (next === undefined) return;
     if (this.editing.dirty) {
       this.editing.say("Save first, or close without saving.");
@@ -153,6 +171,7 @@ export class Detail {
 
   #clear() {
     this.#image = null;
+    this.#besideGone.clear();
     this.editing.clear();
     this.zoom.fit();
     this.dialog.classList.remove("known");
@@ -171,7 +190,7 @@ export class Detail {
   /** Show whether there are images beside this one: disabled, but not out from under the focus. */
   drawSteps() {
     for (const [name, step] of [["previous", -1], ["next", 1]]) {
-      const possible = this.#neighbour(this.#imageId, step) !== undefined;
+      const possible = this.#beside(step) !== undefined;
       this.part(name).setAttribute("aria-disabled", String(!possible));
     }
   }
@@ -184,7 +203,7 @@ export class Detail {
     this.editing.clear();
     this.picture.removeAttribute("src");
     noteClosed();
-    this.#onClosed(imageId);
+    this.#onClosed(this.#besideGone.get(1) ?? this.#besideGone.get(-1) ?? imageId);
   }
 
   #showStage(shown) {
@@ -222,7 +241,7 @@ export class Detail {
     try {
       await action();
     } catch (error) {
-      showText(this.part("problem"), explain(error));
+      this.#say(error);
       this.part("problem").scrollIntoView({ block: "nearest" });
     } finally {
       button.removeAttribute("aria-disabled");

@@ -138,7 +138,9 @@ export class Gallery extends EventTarget {
   }
 
   focus(imageId) {
-    this.#cards.get(imageId)?.button.focus();
+    const card = this.#cards.get(imageId);
+    if (card !== undefined) card.button.focus();
+    else if (document.activeElement === document.body) byId("gallery-title").focus();
   }
 
   /** The next page of the list. */

@@ -1,19 +1,25 @@
 /**
  * One request to the service: its credential, its failures as problems, and patience. Every call
- * is safe to repeat, so a busy service and a lost answer are met with another try.
+ * is safe to repeat, so a busy service and a lost answer are met with another try. A call belongs
+ * to whoever was signed in when it began, and is over when they are gone.
  */
 
+import { line } from "./line.js";
 import { isAbort, Problem, problemOf } from "./problem.js";
 import { session } from "./session.js";
+import { Watch } from "./watch.js";
 
 // Taken from this module's own address (…/pages/http.js), so a path prefix needs no setting.
 const ROOT = new URL("../", import.meta.url);
 const TRIES = 5;
 const LONGEST_PAUSE = 30;
+// A little more than the service takes at most for an answer (REQUEST_TIME_LIMIT).
+const ANSWER_SECONDS = 12;
 const BUSY = new Set([429, 503]);
 const UNAUTHORIZED = "urn:mont:problem:unauthorized";
+const STORE_AWAY = "urn:mont:problem:store-unavailable";
 
-/** Tells with "waiting" (detail: seconds) that a request is put off, with "answered" that one came through. */
+/** Tells with "waiting" (detail: seconds) that the service put a request off, then with "waited". */
 export const patience = new EventTarget();
 
 /** Wait; rejects with an AbortError when `signal` aborts first. */
@@ -32,6 +38,8 @@ export function sleep(seconds, signal) {
   });
 }
 
+const isLost = (problem) => problem.unanswered || problem.type === STORE_AWAY;
+
 /** The seconds before try number `attempt` + 1, or null when there is to be none. */
 function pauseAfter(problem, attempt) {
   const worthwhile = BUSY.has(problem.status) || (problem.unanswered && navigator.onLine);
@@ -41,20 +49,42 @@ function pauseAfter(problem, attempt) {
   return seconds * (1 + Math.random() / 4); // Spread, or all who were refused come back at once.
 }
 
-/** Ask the service; gives the parsed body as `data`, and `etag`. Raises Problem or AbortError. */
-export async function call(method, path, options = {}) {
+/** Wait as the problem tells, and let it be known where it is the service that asks for it. */
+async function waitFor(problem, seconds, signal) {
+  if (isLost(problem)) return sleep(seconds, signal); // The line tells of that.
+  patience.dispatchEvent(new CustomEvent("waiting", { detail: seconds }));
+  try {
+    return await sleep(seconds, signal);
+  } finally {
+    patience.dispatchEvent(new Event("waited"));
+  }
+}
+
+/**
+ * Ask the service; gives the parsed body as `data`, and `etag`. Raises Problem or AbortError.
+ * What is `lasting` gets to the service even when its caller signs out meanwhile.
+ */
+export async function call(method, path, { signal, lasting = false, ...options } = {}) {
+  const { ended, headers: credential } = session;
+  const until = (...signals) => AbortSignal.any(signals.filter(Boolean));
+  const headers = { ...credential, ...options.headers };
+  const stop = lasting ? signal : until(signal, ended);
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const answer = await once(method, path, options);
-      patience.dispatchEvent(new Event("answered"));
+      const answer = await once(method, path, { ...options, headers, signal: stop });
+      ended.throwIfAborted();
       return answer;
     } catch (error) {
+      ended.throwIfAborted();
       if (!(error instanceof Problem)) throw error;
-      if (error.type === UNAUTHORIZED) session.demand(error.challenge.split(" ")[0], error.text);
+      if (isLost(error)) line.lose();
+      if (error.type === UNAUTHORIZED) {
+        session.demand(error.challenge.split(" ")[0], error.text);
+        ended.throwIfAborted();
+      }
       const seconds = pauseAfter(error, attempt);
       if (seconds === null) throw error;
-      patience.dispatchEvent(new CustomEvent("waiting", { detail: seconds }));
-      await sleep(seconds, options.signal);
+      await waitFor(error, seconds, until(signal, ended));
     }
   }
 }
@@ -64,8 +94,10 @@ async function once(method, path, { query = {}, body, headers = {}, signal, keep
   for (const [name, value] of Object.entries(query)) {
     if (value) url.searchParams.set(name, value);
   }
-  const sent = { Accept: "application/json", ...session.headers, ...headers };
-  const request = { method, headers: sent, signal, keepalive, credentials: "omit" };
+  const watch = new Watch(ANSWER_SECONDS);
+  const stop = AbortSignal.any([watch.signal, signal].filter(Boolean));
+  const sent = { Accept: "application/json", ...headers };
+  const request = { method, headers: sent, signal: stop, keepalive, credentials: "omit" };
   if (body !== undefined) {
     sent["Content-Type"] = "application/json";
     request.body = JSON.stringify(body);
@@ -81,5 +113,7 @@ async function once(method, path, { query = {}, body, headers = {}, signal, keep
         ? "The service did not answer. Check the connection and try again."
         : "You are offline. Try again when the connection is back.",
     });
+  } finally {
+    watch.end();
   }
 }

@@ -1,6 +1,7 @@
 /** The ways for files into the page: picked, dropped (folders too) and pasted. */
 
 import { byId } from "./dom.js";
+import { session } from "./session.js";
 
 /** Call `onFiles(files)` for everything that comes in. */
 export function acceptFiles(onFiles) {
@@ -10,7 +11,11 @@ export function acceptFiles(onFiles) {
     target.value = ""; // Or picking the same file again would go unnoticed.
   });
   document.addEventListener("paste", ({ clipboardData }) => take([...(clipboardData?.files ?? [])]));
-  acceptDrops(async (transfer) => take(await droppedFiles(transfer)));
+  acceptDrops(async (transfer) => {
+    const { ended } = session; // A large folder takes a while, and is not the next user's.
+    const files = await droppedFiles(transfer);
+    if (!ended.aborted) take(files);
+  });
 }
 
 // The whole page takes drops: a file that misses a small target would replace the page.

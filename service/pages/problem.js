@@ -2,6 +2,18 @@
 
 import { formatSeconds } from "./formats.js";
 
+/** The type of a failure that is the file's own: the browser cannot read it. */
+export const UNREADABLE = "unreadable";
+
+// Asked again with the same file, the service could only say the same.
+const FINAL = new Set([
+  UNREADABLE,
+  "urn:mont:problem:upload-rejected",
+  "urn:mont:problem:declaration-too-long",
+  "urn:mont:problem:invalid-fields",
+]);
+const AWAY = new Set([502, 503, 504]);
+
 /** A failure in words for people: an RFC 9457 document, or the lack of any answer (status 0). */
 export class Problem extends Error {
   constructor({ status = 0, type = "", title = "", detail = "", errors = [], instance = "", retryAfter = null, challenge = "" }) {
@@ -17,7 +29,22 @@ export class Problem extends Error {
 
   /** True when nothing answered, so that trying again may be all that is needed. */
   get unanswered() {
-    return this.status === 0;
+    return this.status === 0 && this.type === "";
+  }
+
+  /** True when service or stores are away, so that all there is to do is to wait for them. */
+  get away() {
+    return this.unanswered || AWAY.has(this.status);
+  }
+
+  /** True when no other try can succeed. */
+  get final() {
+    return FINAL.has(this.type);
+  }
+
+  /** Whether it is about this field of the body. */
+  concerns(field) {
+    return this.errors.some(({ location }) => location === `body.${field}`);
   }
 
   /** The message with one clause for each refused field. */

@@ -40,6 +40,10 @@ class Session extends EventTarget {
   #scheme = "";
   #credential = read("sessionStorage", CREDENTIAL);
   #user = read("localStorage", USER);
+  #end = new AbortController();
+
+  /** True when the key acts for any user, so that somebody has to say for whom. */
+  mustNameUser = false;
 
   /** "" where users are believed, else the scheme of the service: "ApiKey" or "Bearer". */
   get scheme() {
@@ -50,6 +54,11 @@ class Session extends EventTarget {
     this.#scheme = scheme;
     if (scheme) this.#user = scheme === "Bearer" ? subjectOf(this.#credential) : "";
     else this.#user ||= DEFAULT_USER;
+  }
+
+  /** Aborts when who is signed in now no longer is: nothing that began before may go on then. */
+  get ended() {
+    return this.#end.signal;
   }
 
   get signedIn() {
@@ -96,9 +105,16 @@ class Session extends EventTarget {
     this.signOut(reason);
   }
 
-  /** Forget the credential; `reason` is why, where it was not the user's own wish. */
+  /**
+   * Forget the credential; `reason` is why, where it was not the user's own wish. "signingout"
+   * comes while it still counts.
+   */
   signOut(reason = "") {
+    if (!reason) this.dispatchEvent(new Event("signingout"));
     this.#credential = "";
+    this.mustNameUser = false;
+    this.#end.abort();
+    this.#end = new AbortController();
     write("sessionStorage", CREDENTIAL, "");
     this.dispatchEvent(new CustomEvent("signedout", { detail: reason }));
   }

@@ -26,6 +26,11 @@ class Toast {
     }
   }
 
+  /** Whether there is a text. */
+  get shown() {
+    return this.element.classList.contains("shown");
+  }
+
   /** Show a text. `onEnd` is called when its time is over or another one takes its place. */
   show(text, { action = "", onAct = null, onEnd = () => {}, seconds = MESSAGE_SECONDS } = {}) {
     this.finish();
@@ -70,7 +75,7 @@ class Toast {
   }
 
   #go() {
-    if (this.#timer !== 0 || !this.element.classList.contains("shown")) return;
+    if (this.#timer !== 0 || !this.shown) return;
     this.#since = performance.now();
     this.#timer = setTimeout(() => this.finish(), Math.max(0, this.#left));
   }

@@ -1,10 +1,12 @@
 /** The queue of uploads: at most three files on their way, each with its row. */
 
 import { part } from "./dom.js";
-import { formatBytes, plural } from "./formats.js";
+import { line } from "./line.js";
 import { explain, isAbort } from "./problem.js";
-import { objection, Transfer } from "./transfer.js";
+import { session } from "./session.js";
+import { Transfer } from "./transfer.js";
 import { OVER, UploadRow } from "./uploadrow.js";
+import { SHORT, UploadSummary } from "./uploadsummary.js";
 
 const AT_ONCE = 3;
 const MOST_LOSSES = 4;
@@ -13,13 +15,19 @@ export class UploadQueue {
   #rows = [];
   #running = 0;
   #onStored;
+  #onUserWanted;
   #contract;
 
-  /** `contract()` says what the service takes; `onStored(imageId)` is told of what it accepted. */
-  constructor(panel, { contract, onStored }) {
+  /**
+   * `contract` says what the service takes; `onStored(imageId)` is told of what it accepted, and
+   * `onUserWanted()` when somebody has to say for whom the files are.
+   */
+  constructor(panel, { contract, onStored, onUserWanted }) {
     this.panel = panel;
+    this.summary = new UploadSummary(panel);
     this.#contract = contract;
     this.#onStored = onStored;
+    this.#onUserWanted = onUserWanted;
     part(panel, "clear").addEventListener("click", () => this.#clear());
     part(panel, "cancel-all").addEventListener("click", () => {
       this.#rows.filter((row) => !OVER.has(row.state)).forEach((row) => row.cancel());
@@ -35,21 +43,42 @@ export class UploadQueue {
     return this.#rows.some((row) => !OVER.has(row.state));
   }
 
-  add(files, details) {
-    for (const file of files) {
-      const row = new UploadRow(new Transfer(file, details), this);
-      const reason = objection(file, this.#contract());
-      if (reason) row.show("refused", reason);
-      this.#rows.push(row);
-      part(this.panel, "rows").append(row.element);
+  /** Take files on; `details` are what a Transfer wants to know. */
+  async add(files, details) {
+    const rows = files.map((file) => new UploadRow(new Transfer(file, details), this));
+    this.#rows.push(...rows);
+    part(this.panel, "rows").append(...rows.map((row) => row.element));
+    this.#summarise();
+    for (const row of rows) await this.#admit(row);
+  }
+
+  async #admit(row) {
+    let reason;
+    try {
+      reason = await row.transfer.objection(this.#contract);
+    } catch (error) {
+      reason = explain(error);
     }
+    if (row.state !== "new") return; // Cancelled meanwhile.
+    if (reason) this.#fail(row, "refused", reason);
+    else row.show("waiting", "Waiting");
     this.#advance();
   }
 
-  /** Go on with what waits for the connection. */
+  /** Go on with what was held up. */
   resume() {
-    this.#rows.filter((row) => row.state === "offline").forEach((row) => row.retry());
+    this.#rows.filter((row) => row.state === "held").forEach((row) => row.show("waiting", "Waiting"));
     this.#advance();
+  }
+
+  /** Stop and forget everything; gives how many files had not come in. */
+  drop() {
+    const left = this.#rows.filter((row) => !OVER.has(row.state) || row.state === "failed");
+    this.#rows.filter((row) => !OVER.has(row.state)).forEach((row) => row.cancel());
+    this.#rows.forEach((row) => row.discard());
+    this.#rows = [];
+    this.#summarise();
+    return left.length;
   }
 
   retry(row) {
@@ -63,11 +92,14 @@ export class UploadQueue {
   }
 
   remove(row) {
-    const next = row.element.nextElementSibling ?? row.element.previousElementSibling;
+    const elements = [...part(this.panel, "rows").children];
+    const at = elements.indexOf(row.element);
+    const shown = (element) => element.checkVisibility();
+    const heir = elements.slice(at + 1).find(shown) ?? elements.slice(0, at).findLast(shown);
     const focused = row.element.contains(document.activeElement);
     this.#rows = this.#rows.filter((other) => other !== row);
     row.discard();
-    if (focused) next?.focus();
+    if (focused) heir?.focus();
     this.#summarise();
   }
 
@@ -78,19 +110,28 @@ export class UploadQueue {
   }
 
   #advance() {
-    while (this.#running < AT_ONCE) {
-      const next = this.#rows.find((row) => row.state === "waiting");
-      if (next === undefined) break;
-      this.#carry(next);
+    const obstacle = this.#obstacle();
+    for (const row of this.#rows) {
+      if (row.state !== "waiting") continue;
+      if (obstacle) row.show("held", obstacle);
+      else if (this.#running < AT_ONCE) this.#carry(row);
+      else break;
     }
     this.#summarise();
+  }
+
+  // What makes it pointless to begin with any file, as a sentence.
+  #obstacle() {
+    if (line.lost) return "Waiting for the connection";
+    return session.mustNameUser && !session.user ? "Waiting until a user is named" : "";
   }
 
   async #carry(row) {
     this.#running += 1;
     try {
-      const imageId = await row.run(() => this.#summarise());
-      row.show("done", "Uploaded", 1);
+      const { imageId, known } = await row.run(() => this.#summarise());
+      const kept = row.transfer.described ? "; its tags and description are left as they are" : "";
+      row.show("done", known ? `Already uploaded${kept}` : "Uploaded", 1);
       this.#onStored(imageId);
     } catch (error) {
       if (!isAbort(error)) this.#meet(row, error);
@@ -100,39 +141,31 @@ export class UploadQueue {
     }
   }
 
-  // A lost connection is no failure of the file: it waits, and goes on where it stopped.
+  // What is no failure of the file holds all of them up, and they go on where they stopped.
   #meet(row, error) {
-    if (!error.unanswered || (navigator.onLine && row.noteLoss() > MOST_LOSSES)) {
-      row.show("failed", explain(error));
-    } else if (navigator.onLine) {
-      row.show("offline", "The connection was lost. Trying again.");
-      setTimeout(() => this.#tryAgain(row), 1000 * 2 ** (row.losses - 1));
+    if (error.away && row.noteLoss() <= MOST_LOSSES) {
+      line.lose();
+      row.show("held", error.unanswered ? "The connection was lost. Trying again." : explain(error));
+    } else if (error.concerns?.("user_id") && session.scheme && !session.user) {
+      row.show("waiting", "Waiting");
+      if (!session.mustNameUser) this.#onUserWanted();
+      session.mustNameUser = true;
     } else {
-      row.show("offline", "Waiting for the connection");
+      const final = error.final && !error.concerns("user_id");
+      this.#fail(row, final ? "refused" : "failed", explain(error));
     }
   }
 
-  // Unless something else has happened to it meanwhile.
-  #tryAgain(row) {
-    if (row.state !== "offline") return;
-    row.show("waiting", "Waiting");
-    this.#advance();
+  // In a long list it goes to the top, not out of view.
+  #fail(row, state, reason) {
+    row.show(state, reason);
+    if (this.#rows.length <= SHORT) return;
+    const focused = document.activeElement;
+    part(this.panel, "rows").prepend(row.element);
+    if (row.element.contains(focused)) focused.focus();
   }
 
-  // Read out on every change of a file's state, never on every percent.
   #summarise() {
-    const count = (...states) => this.#rows.filter((row) => states.includes(row.state)).length;
-    const [done, failed] = [count("done"), count("failed", "refused")];
-    const texts = [`${done} of ${plural(this.#rows.length, "file")} uploaded`];
-    if (failed > 0) texts.push(`${failed} failed`);
-    const text = texts.join(", ");
-    const summary = part(this.panel, "summary");
-    if (summary.textContent !== text) summary.textContent = text;
-    const speed = this.#rows.reduce((sum, row) => sum + row.speed, 0);
-    part(this.panel, "speed").textContent = speed > 0 ? `${formatBytes(speed)}/s` : "";
-    part(this.panel, "clear").hidden = count("done", "cancelled", "refused") === 0;
-    part(this.panel, "cancel-all").hidden = count("waiting", "running", "offline") < 2;
-    part(this.panel, "retry-all").hidden = count("failed") < 2;
-    this.panel.hidden = this.#rows.length === 0;
+    this.summary.draw(this.#rows);
   }
 }

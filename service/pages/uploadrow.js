@@ -35,12 +35,12 @@ export class UploadRow {
       button.setAttribute("aria-label", `${button.textContent} ${file.name}`);
       button.addEventListener("click", action);
     }
-    this.show("waiting", "Waiting");
+    this.show("new", "Waiting");
   }
 
-  /** Bytes a second, while it is being sent. */
-  get speed() {
-    return this.state === "running" ? this.#meter.speed : 0;
+  /** Bytes that have gone. */
+  get sent() {
+    return this.progress.value * this.transfer.file.size;
   }
 
   /** Count one more answer that never came; gives how many since somebody asked for it. */

@@ -6,6 +6,7 @@ transport's. Each attempt is sent once, and signed anew with the keys of that mo
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -18,6 +19,7 @@ from service import __version__
 from service.storage.places import KeySource, Place
 from service.storage.retries import Retries
 from service.storage.signing import Clock, Signer
+from service.trail import TIMEOUT, out_of_time
 
 # Loaded by the first call: a function that only signs has no use for it.
 if TYPE_CHECKING:
@@ -187,4 +189,6 @@ def reason(status: int) -> str:
 def _code(error: BaseException) -> str:
     if isinstance(error, ClientError):
         return str(error.response["Error"]["Code"])
+    if isinstance(error, asyncio.CancelledError) and out_of_time():
+        return TIMEOUT
     return type(error).__name__

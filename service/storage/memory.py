@@ -50,6 +50,8 @@ class _Bytes:
 class MemoryImageObjects:
     """`ports.ImageObjects` in memory. `put` stands for the client's upload."""
 
+    address = "memory://objects"
+
     def __init__(self) -> None:
         self._objects: dict[str, _Bytes] = {}
 

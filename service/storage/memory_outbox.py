@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from service.model import Delivery, Event, EventState
+from service.model import Backlog, Delivery, Event, EventState
 
 
 class MemoryOutbox:
@@ -52,6 +52,11 @@ class MemoryOutbox:
             self._deliveries[event_id] = replace(
                 found, due_at=due_at, state=state, last_error=reason
             )
+
+    async def backlog(self) -> Backlog:
+        """See `ports.Outbox`."""
+        due = [each.due_at for each in self._deliveries.values() if each.due_at is not None]
+        return Backlog(len(due), min(due, default=None))
 
     async def find(self, event_id: str) -> Delivery | None:
         """See `ports.Outbox`."""

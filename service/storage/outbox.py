@@ -24,7 +24,7 @@ from botocore.exceptions import ClientError
 
 from service import timestamps
 from service.events.event import image_completed, image_deleted
-from service.model import Delivery, Event, EventState, EventType, Image
+from service.model import Backlog, Delivery, Event, EventState, EventType, Image
 from service.ports import Clock
 from service.settings import Settings
 from service.storage.clients import error_code, translated
@@ -39,6 +39,9 @@ DUE_SHARDS = 4
 Destination = Literal["webhook", "eventbridge"]
 
 _STORE = "DynamoDB"
+# In each shard. Ten thousand of them fit into a page, but would cost as much as 128 reads.
+_COUNTED = 1_000
+_END_OF_TIME = "9999-12-31T23:59:59.999999Z"
 # Long enough to be asked for again after a weekend, and for somebody to find out why it is dead.
 _DELIVERED_KEPT, _DEAD_KEPT = timedelta(days=7), timedelta(days=30)
 _STATES: dict[str, EventState] = {
@@ -150,6 +153,12 @@ class DynamoDBOutbox:
             {**values, ":state": {"S": "dead"}, ":expiry": _expiry(lease, _DEAD_KEPT)},
         )
 
+    async def backlog(self) -> Backlog:
+        """See `ports.Outbox`."""
+        parts = await together(self._backlog_in(shard) for shard in range(DUE_SHARDS))
+        due = [part.first_due_at for part in parts if part.first_due_at is not None]
+        return Backlog(sum(part.waiting for part in parts), min(due, default=None))
+
     async def find(self, event_id: str) -> Delivery | None:
         """See `ports.Outbox`."""
         with translated(_STORE):
@@ -194,6 +203,20 @@ class DynamoDBOutbox:
             {**values, ":state": {"S": "waiting"}, ":none": {"N": "0"}},
         )
         return item is not None
+
+    async def _backlog_in(self, shard: int) -> Backlog:
+        with translated(_STORE):
+            answer = await self._client.query(
+                TableName=self._table,
+                IndexName=DUE_INDEX,
+                KeyConditionExpression="due_shard = :shard",
+                ExpressionAttributeValues={":shard": {"N": str(shard)}},
+                Select="COUNT",
+                Limit=_COUNTED,
+            )
+        waiting: int = answer["Count"]
+        first = await self._due_in(shard, _END_OF_TIME, 1) if waiting else []
+        return Backlog(waiting, first[0][1] if first else None)
 
     async def _due_in(self, shard: int, now: str, limit: int) -> list[tuple[str, str]]:
         with translated(_STORE):

@@ -43,7 +43,7 @@ class Presigner:
         self._keys = keys
         self._clock = clock
         self._signer = Signer(place.region, place.service)
-        self._url = place.url
+        self.address = place.url
         self._path = place.path
         # A bare host gets the slash that every path begins with.
         self._form_url = place.url if place.path else f"{place.url}/"
@@ -113,7 +113,7 @@ class Presigner:
             f"&response-content-disposition={shown}&response-content-type={kind}\n{self._tail}",
         )
         return (
-            f"{self._url}{path}?{overrides}&{link.signing}&X-Amz-SignedHeaders=host{link.token}"
+            f"{self.address}{path}?{overrides}&{link.signing}&X-Amz-SignedHeaders=host{link.token}"
             f"&X-Amz-Signature={signature}"
         )
 

@@ -24,6 +24,12 @@ class S3ImageObjects:
         self._signer = clients.signer
         self._bucket = bucket
 
+    @property
+    def address(self) -> str:
+        """See `ports.ImageObjects`."""
+        address: str = self._signer.address
+        return address
+
     async def upload_form(
         self,
         key: str,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from service.settings import Settings
 from service.storage.clients import Clients
@@ -167,3 +168,84 @@ async def test_it_fits_on_small_screens(visits: Visits, width: int) -> None:
           .map(({ width, height }) => [width, height])"""
     ):
         assert min(box) >= 24, box
+
+
+async def test_it_says_that_it_loads_before_there_is_any_script_and_asks_for_the_list_first(
+    visits: Visits,
+) -> None:
+    page = await visits.open("/docs", user=new_user())
+    seen = asyncio.Event()
+    asked: list[str] = []
+
+    async def wait(route: Route) -> None:
+        await seen.wait()
+        await route.continue_()
+
+    await page.route("**/pages/app.js", wait)
+    page.on("request", lambda each: asked.append(urlsplit(each.url).path))
+    await page.goto("/", wait_until="commit")
+    await expect(page.locator(".skeleton")).to_be_visible()
+    await shot(page, "loading")
+    seen.set()
+    await expect(page.get_by_text("No images yet")).to_be_visible()
+    await expect(page.locator(".skeleton")).to_be_hidden()
+    # Nothing else has to come over the network before it.
+    assert [each for each in asked if not each.startswith(("/pages/", "/docs/"))] == [
+        "/",
+        "/images",
+    ]
+
+
+async def test_a_page_that_did_not_load_whole_says_so_and_seems_to_load_no_more(
+    visits: Visits,
+) -> None:
+    visits.expect("ERR_FAILED")
+    page = await visits.open("/docs")
+    await page.route("**/pages/zoom.js", lambda route: route.abort())
+    await page.goto("/")
+    await expect(page.get_by_role("alert")).to_contain_text("Load the page again")
+    await expect(page.locator(".skeleton")).to_be_hidden()
+
+
+@pytest.mark.parametrize("width", [320, 390])
+async def test_text_of_twice_the_size_is_cut_off_nowhere(
+    visits: Visits, stores: Stores, width: int
+) -> None:
+    user = new_user()
+    settings, clients = stores
+    await fill(clients, settings, user, 3, first=FIRST)
+    page = await visits.open(
+        user=user, viewport={"width": width, "height": 844}, is_mobile=True, has_touch=True
+    )
+    await page.evaluate("document.documentElement.style.fontSize = '200%'")
+    await expect(cards(page)).to_have_count(3)
+    await cards(page).nth(0).locator("input").tap()
+    await page.get_by_role("button", name="Delete selected").tap()
+    await cards(page).nth(0).locator("input").tap()
+    # The bar and the message are both there, and neither covers the other.
+    boxes = [await page.locator(each).bounding_box() for each in ("#toast", "#selection")]
+    toast, bar = (box for box in boxes if box is not None)
+    assert toast["y"] + toast["height"] <= bar["y"]
+    assert await cut_off(page) == []
+    await shot(page, f"large-text-{width}")
+    await page.get_by_role("button", name="Undo").tap()
+    await page.get_by_role("button", name="Clear selection").tap()
+    await card(page, "photo 001").tap()
+    await expect(page.locator("#detail img")).to_be_visible()
+    assert await cut_off(page) == []
+    await shot(page, f"large-text-{width}-detail")
+
+
+async def cut_off(page: Page) -> list[str]:
+    """What stands out of the window to the left or to the right."""
+    return list(
+        await page.evaluate(
+            """() => [...document.querySelectorAll("body :is(button, input, p, h1, h2, label, dd)")]
+              .filter((each) => each.checkVisibility() && !each.closest(".unseen, .skip"))
+              .filter((each) => {
+                const { left, right } = each.getBoundingClientRect();
+                return left < 0 || right > document.documentElement.clientWidth;
+              })
+              .map((each) => each.outerHTML)"""
+        )
+    )

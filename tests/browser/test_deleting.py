@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from service.model import Image
 from service.settings import Settings
@@ -56,7 +56,7 @@ async def test_a_deletion_is_undone_in_time_and_nothing_happened(
     await card(page, "photo 001").click()
     await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     # Whoever points at the offer has all the time to take it.
-    await page.get_by_text("Deleted photo 001.jpg").hover()
+    await page.get_by_text("Deleting photo 001.jpg").hover()
     await page.clock.fast_forward(AFTER_THE_WINDOW)
     await expect(cards(page)).to_have_count(2)
     await expect(card(page, "photo 000")).to_be_focused()
@@ -79,9 +79,12 @@ async def test_a_deletion_is_sent_when_nobody_took_it_back(
     await page.keyboard.press("Delete")
     await expect(cards(page)).to_have_count(1)
     assert len(await api.ids(user_id=user)) == 2
+    await expect(page.get_by_text("Deleting photo 000.jpg")).to_be_visible()
+    await expect(page.get_by_text("Deleted")).to_have_count(0)
     async with page.expect_response("**/images/delete") as answered:
         await page.clock.fast_forward(AFTER_THE_WINDOW)
     assert (await (await answered.value).json())["results"][0]["status"] == "deleted"
+    await expect(page.get_by_text("Deleted photo 000.jpg")).to_be_visible()
     assert await api.ids(user_id=user) == [images[1].image_id]
 
 
@@ -101,6 +104,37 @@ async def test_a_deletion_is_sent_when_the_page_is_left(
             pass
 
 
+async def test_leaving_in_the_middle_of_a_large_deletion_loses_nothing_of_it(
+    visits: Visits, stores: Stores, api: HttpApi
+) -> None:
+    page, _, user = await with_images(visits, stores, 101)
+    for count in (100, 101):
+        await page.mouse.wheel(0, 40_000)
+        await expect(cards(page)).to_have_count(count)
+    asked: list[int] = []
+
+    async def hold_the_first(route: Route) -> None:
+        asked.append(len(route.request.post_data_json["image_ids"]))
+        if len(asked) > 1:
+            await route.continue_()
+
+    await page.route("**/images/delete", hold_the_first)
+    await stop_the_clock(page)
+    await card(page, "photo 000").focus()
+    await page.keyboard.press("Control+a")
+    await page.get_by_role("button", name="Delete selected").click()
+    await expect(cards(page)).to_have_count(0)
+    async with page.expect_request("**/images/delete"):
+        await page.clock.fast_forward(AFTER_THE_WINDOW)
+    await expect(page.get_by_text("Deleted")).to_have_count(0)
+    assert asked == [100]
+    assert len(await api.ids(user_id=user, limit=100)) == 100
+    await page.goto("/docs")
+    async with asyncio.timeout(10):
+        while await api.ids(user_id=user):
+            pass
+
+
 async def test_many_are_selected_by_range_and_deleted_together(
     visits: Visits, stores: Stores, api: HttpApi
 ) -> None:
@@ -115,9 +149,10 @@ async def test_many_are_selected_by_range_and_deleted_together(
     await stop_the_clock(page)
     await page.get_by_role("button", name="Delete selected").click()
     await expect(cards(page)).to_have_count(8)
-    await expect(page.get_by_text("Deleted 4 images")).to_be_visible()
+    await expect(page.get_by_text("Deleting 4 images")).to_be_visible()
     async with page.expect_response("**/images/delete"):
         await page.clock.fast_forward(AFTER_THE_WINDOW)
+    await expect(page.get_by_text("Deleted 4 images")).to_be_visible()
     gone = {images[11 - place].image_id for place in (1, 3, 4, 5)}
     assert set(await api.ids(user_id=user)) == {each.image_id for each in images} - gone
 

@@ -209,3 +209,20 @@ async def test_an_image_that_is_not_there_is_said_so(visits: Visits) -> None:
     await expect(dialog.get_by_role("alert")).to_be_visible()
     await assert_accessible(page)
     await shot(page, "missing")
+
+
+async def test_an_image_that_somebody_else_deleted_leaves_the_list_when_that_is_noticed(
+    visits: Visits, api: HttpApi
+) -> None:
+    visits.expect("status of 404")
+    page = await with_images(visits, named("a.jpg"), named("b.jpg", 45), named("c.jpg", 90))
+    image_id = await page.locator("#grid > li").nth(1).get_attribute("data-id")
+    gone = await api.show(str(image_id))
+    await api.ok("DELETE", f"/images/{image_id}", json={"user_id": gone["user_id"]})
+    await card(page, "b.jpg").click()
+    await expect(page.get_by_role("dialog").get_by_role("alert")).to_be_visible()
+    await expect(page.locator("#grid .name")).to_have_text(["c.jpg", "a.jpg"])
+    await page.keyboard.press("ArrowRight")
+    await expect(page.get_by_role("dialog", name="a.jpg")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(card(page, "a.jpg")).to_be_focused()

@@ -151,3 +151,23 @@ async def test_where_it_matters_who_asks_the_page_lets_one_say_so(
         assert credential not in json.dumps(await page.context.storage_state())
         await shot(page, f"docs-{mode}")
         await page.close()
+
+
+async def test_it_is_dark_where_that_is_preferred_or_was_chosen_in_the_gallery(
+    visits: Visits,
+) -> None:
+    turned = "getComputedStyle(document.documentElement).filter !== 'none'"
+    page = await visits.open("/docs", color_scheme="dark")
+    await expect(page.locator("#operations-images-upload_url")).to_be_visible()
+    assert await page.evaluate(turned)
+    await shot(page, "docs-dark")
+    await page.goto("/")
+    await page.get_by_role("button", name="Dark theme").click()
+    await page.goto("/docs")
+    assert not await page.evaluate(turned)
+    await page.emulate_media(color_scheme="light")
+    assert not await page.evaluate(turned)
+    await page.goto("/")
+    await page.get_by_role("button", name="Dark theme").click()
+    await page.goto("/docs")
+    assert await page.evaluate(turned)

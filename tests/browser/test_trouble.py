@@ -55,7 +55,6 @@ def problem(status: int, detail: str, **headers: str) -> Callable[[Route], Await
 
 
 async def test_uploads_wait_while_offline_and_go_on_by_themselves(visits: Visits) -> None:
-    visits.expect("ERR_INTERNET_DISCONNECTED")
     page = await visits.open(user=new_user())
     await expect(page.get_by_text("No images yet")).to_be_visible()
     await page.context.set_offline(True)
@@ -70,21 +69,58 @@ async def test_uploads_wait_while_offline_and_go_on_by_themselves(visits: Visits
     await expect(cards(page)).to_have_count(2)
 
 
-async def test_a_restart_of_the_server_costs_nothing_but_time(visits: Visits, site: Site) -> None:
+async def test_a_service_that_is_long_away_costs_no_upload_and_is_said_once(
+    visits: Visits, site: Site
+) -> None:
     visits.expect("ERR_CONNECTION_REFUSED")
-    page = await visits.open(user=new_user())
+    page = await visits.open("/docs", user=new_user())
+    await page.clock.install()
+    await page.goto("/")
     await expect(page.get_by_text("No images yet")).to_be_visible()
+    await page.evaluate(
+        """() => {
+          const banner = document.getElementById("connection");
+          window.said = [];
+          new MutationObserver(() => window.said.push(banner.textContent))
+            .observe(banner, { childList: true });
+        }"""
+    )
     await site.stop()
     try:
-        async with page.expect_event("requestfailed"):
-            await choose(page, real_image())
-        await expect(page.get_by_text("does not answer. Trying again")).to_be_visible()
+        await choose(page, *(real_image("image/png", 64, 90 + n) for n in range(5)))
+        await expect(page.locator("#connection")).to_contain_text("does not answer. Trying again")
         await shot(page, "server-away")
+        for _ in range(12):  # two minutes
+            await page.clock.fast_forward(10_000)
+        await expect(page.locator(".upload[data-state=held]")).to_have_count(5)
+        async with page.expect_event("requestfailed"):
+            await page.clock.fast_forward(10_000)
     finally:
         await site.start()
-    await expect(page.get_by_text("1 of 1 file uploaded")).to_be_visible()
+    await page.clock.fast_forward(20_000)
+    await expect(page.get_by_text("5 of 5 files uploaded")).to_be_visible()
     await expect(page.locator("#connection")).to_be_empty()
-    await expect(card(page, "photo.jpg")).to_be_visible()
+    first, last = await page.evaluate("window.said")
+    assert "uploads go on then" in first
+    assert last == ""
+
+
+async def test_a_list_that_stalls_is_told_and_asked_for_again(
+    visits: Visits, stores: Stores
+) -> None:
+    user = new_user()
+    settings, clients = stores
+    await fill(clients, settings, user, 1, first=FIRST)
+    page = await visits.open("/docs", user=user)
+    await page.clock.install()
+    await page.route(LIST, lambda route: None, times=1)
+    async with page.expect_request(LIST):
+        await page.goto("/")
+    await page.clock.fast_forward(13_000)
+    await expect(page.get_by_text("does not answer. Trying again")).to_be_visible()
+    await page.clock.fast_forward(2_000)
+    await expect(cards(page)).to_have_count(1)
+    await expect(page.locator("#connection")).to_be_empty()
 
 
 async def test_a_busy_service_is_asked_again_when_it_said_and_not_before(

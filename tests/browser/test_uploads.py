@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,7 @@ async def test_files_that_the_service_would_refuse_are_not_even_sent(
         "10,485,761 bytes is too large: at most 10,485,760 bytes can be uploaded."
     )
     await expect(row(page, "notes.txt")).to_contain_text(
-        "text/plain cannot be uploaded: only JPEG, PNG, GIF, WEBP, BMP."
+        "By its content this is no image that can be uploaded: only JPEG, PNG, GIF, WEBP, BMP."
     )
     await expect(row(page, "empty.png")).to_contain_text("The file is empty.")
     assert [url for url in sent if not url.startswith("blob:")] == []
@@ -106,17 +107,124 @@ async def test_files_that_the_service_would_refuse_are_not_even_sent(
     await expect(page.get_by_text("1 of 5 files uploaded, 4 failed")).to_be_visible()
 
 
-async def test_bytes_that_are_not_what_they_are_called_are_refused_by_the_service(
+async def test_a_file_is_what_its_bytes_say_and_not_what_its_name_does(
+    visits: Visits, api: HttpApi
+) -> None:
+    user = new_user()
+    page = await visits.open(user=user)
+    visits.expect("status of 422.*/images/complete")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.post_data or ""))
+    jpeg = real_image()
+    await choose(
+        page,
+        RealImage("really a.png", "image/png", 64, 48, jpeg.body),
+        RealImage("page.jpg", "image/jpeg", 0, 0, b"<!doctype html><title>Not found</title>"),
+        RealImage("cut.jpg", "image/jpeg", 64, 48, jpeg.body[:-20]),
+    )
+    await expect(row(page, "page.jpg")).to_contain_text("By its content this is no image")
+    await expect(row(page, "cut.jpg")).to_contain_text("The uploaded bytes are no image")
+    await expect(row(page, "really a.png")).to_have_attribute("data-state", "done")
+    await expect(page.get_by_text("1 of 3 files uploaded, 2 failed")).to_be_visible()
+    await expect(page.get_by_role("button", name="Retry")).to_have_count(0)
+    await expect(page.get_by_role("button", name="Remove")).to_have_count(2)
+    assert not [each for each in sent if "page.jpg" in each]
+    (image,) = (await api.ok("GET", "/images", params={"user_id": user}))["images"]
+    assert (image["filename"], image["content_type"]) == ("really a.png", "image/jpeg")
+
+
+async def test_the_same_file_is_one_image_however_often_it_comes(
+    visits: Visits, api: HttpApi
+) -> None:
+    user = new_user()
+    page = await visits.open(user=user)
+    files = [real_image("image/png", 64, 50 + n) for n in range(2)]
+    one, other = (replace(each, filename=f"{at}.png") for at, each in enumerate(files))
+    sent: list[str] = []
+    page.on("request", lambda request: STORAGE.search(request.url) and sent.append(request.url))
+    await choose(page, one, other, one)
+    await expect(page.get_by_text("3 of 3 files uploaded")).to_be_visible()
+    await expect(page.get_by_text("Already uploaded")).to_have_count(1)
+    await page.reload()
+    await expect(cards(page)).to_have_count(2)
+    await choose(page, one, replace(one, filename="a copy.png"))
+    await expect(row(page, "0.png")).to_contain_text("Already uploaded")
+    await expect(row(page, "a copy.png")).to_contain_text("Uploaded")
+    await expect(cards(page)).to_have_count(3)
+    assert len(sent) == 3
+    # Deleted here, it is wanted again.
+    await card(page, "1.png").focus()
+    await page.keyboard.press("Delete")
+    await expect(cards(page)).to_have_count(2)
+    await choose(page, other)
+    await expect(row(page, "1.png")).to_contain_text("Uploaded")
+    await expect(cards(page)).to_have_count(3)
+    assert len(sent) == 4
+    await page.reload()
+    await expect(cards(page)).to_have_count(3)
+
+
+async def test_where_browsers_digest_nothing_files_are_uploaded_all_the_same(
+    visits: Visits,
+) -> None:
+    page = await visits.open("/docs", user=new_user())
+    # As on plain HTTP from another machine.
+    await page.add_init_script("Object.defineProperty(crypto, 'subtle', { value: undefined })")
+    await page.goto("/")
+    await choose(page, real_image())
+    await expect(row(page, "photo.jpg")).to_have_attribute("data-state", "done")
+
+
+async def test_storage_that_stalls_is_given_up_and_tried_again(visits: Visits) -> None:
+    page = await visits.open("/docs", user=new_user())
+    await page.clock.install()
+    stalled: list[Route] = []
+
+    async def stall(route: Route) -> None:
+        stalled.append(route)  # never answered
+
+    await page.route(STORAGE, stall, times=1)
+    await page.goto("/")
+    async with page.expect_request(STORAGE):
+        await choose(page, real_image())
+    await page.clock.fast_forward(29_000)
+    await expect(row(page, "photo.jpg")).to_contain_text("Uploading")
+    await page.clock.fast_forward(2_000)
+    await expect(row(page, "photo.jpg")).to_contain_text("The connection was lost")
+    await expect(page.get_by_text("does not answer. Trying again")).to_be_visible()
+    await page.clock.fast_forward(1_000)
+    await expect(row(page, "photo.jpg")).to_have_attribute("data-state", "done")
+    await expect(page.locator("#connection")).to_be_empty()
+    assert len(stalled) == 1
+
+
+async def test_in_a_long_queue_what_is_through_makes_room_for_what_is_not(
     visits: Visits,
 ) -> None:
     page = await visits.open(user=new_user())
-    visits.expect("status of 422.*/images/complete")
-    png = real_image("image/png")
-    await choose(page, RealImage("no.jpg", "image/jpeg", 64, 48, png.body))
-    failed = row(page, "no.jpg")
-    await expect(failed).to_have_attribute("data-state", "failed")
-    await expect(failed.locator("[data-part=state]")).to_contain_text("image/png")
-    await expect(cards(page)).to_have_count(0)
+    bad = RealImage("bad.jpg", "image/jpeg", 0, 0, b"no image")
+    files = [real_image("image/png", 64, 70 + n) for n in range(7)]
+    files = [replace(each, filename=f"{at}.png") for at, each in enumerate(files)]
+    await page.route("**/images/complete", lambda route: None)  # held until it is unrouted
+    await choose(page, *files[:4], bad, *files[4:])
+    shown = page.locator(".upload:visible")
+    overall = page.get_by_role("progressbar", name="Progress of all uploads")
+    await expect(overall).to_be_visible()
+    await expect(page.get_by_text("Checking")).to_have_count(3)
+    await expect(shown).to_have_count(8)
+    await expect(shown.first).to_contain_text("bad.jpg")
+    await assert_accessible(page)
+    await shot(page, "long-queue")
+    await page.unroute("**/images/complete")
+    await expect(page.get_by_text("7 of 8 files uploaded, 1 failed")).to_be_visible()
+    await expect(overall).to_be_hidden()
+    await expect(shown).to_have_count(1)
+    await expect(shown).to_contain_text("bad.jpg")
+    await assert_accessible(page)
+    await page.get_by_role("button", name="Show 7 uploaded").click()
+    await expect(shown).to_have_count(8)
+    await page.get_by_role("button", name="Hide uploaded").click()
+    await expect(shown).to_have_count(1)
 
 
 async def test_why_storage_refuses_a_file_is_told_and_a_retry_gets_through(visits: Visits) -> None:

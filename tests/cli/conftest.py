@@ -104,7 +104,7 @@ def photos(tmp_path: Path) -> Photos:
 
     def make(count: int, name: str = "photos") -> Path:
         folder = tmp_path / name
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         for number in range(count):
             (folder / f"{number:03}.jpg").write_bytes(real_image(turned=number).body)
         return folder

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from datetime import UTC, datetime
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import RawTestServer
 
-from service.doctor.findings import PIXEL, clock_finding, cors_finding
+from service.doctor.findings import PIXEL, Finding, clock_finding, cors_finding
+from service.doctor.http import open_browser
+from service.doctor.webhooks import check_webhooks
 from service.imageformat import read_header
+from service.settings import load_settings
 from tests.cli.conftest import Mont
 from tests.support.server import Server
 
 NOON = datetime(2026, 2, 13, 12, tzinfo=UTC)
+SECRET = "whsec_" + base64.b64encode(bytes(32)).decode()
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 
@@ -72,6 +80,68 @@ def test_an_index_that_is_missing_is_named(mont: Mont, server: Server) -> None:
     )
     assert "lacks the index OtherIndex" in result.stdout
     assert result.exit_code == 1
+
+
+def test_programs_get_a_json_object_a_line(mont: Mont) -> None:
+    result = mont("doctor", "--no-stores", "--json", "--url", "http://127.0.0.1:1")
+    (finding,) = map(json.loads, result.stdout.splitlines())
+    assert (result.exit_code, finding["check"], finding["state"]) == (1, "service", "failed")
+    assert "127.0.0.1:1" in finding["seen"]
+    assert "--url" in finding["fix"]
+
+
+async def test_the_receiver_of_webhooks_is_looked_at_and_told_nothing(
+    mont: Mont, server: Server
+) -> None:
+    seen: list[str] = []
+
+    async def receive(request: web.BaseRequest) -> web.Response:
+        seen.append(request.method)
+        return web.Response(status=405)
+
+    async with RawTestServer(receive) as receiver:
+        url = str(receiver.make_url("/hooks/secret"))
+        told = {"EVENTS": "webhook", "WEBHOOK_URL": url, "WEBHOOK_SECRET": f"{SECRET} {SECRET}"}
+        stores = {"AWS_ENDPOINT_URL": server.backend, **CREDENTIALS}
+        by_settings = Mont({**mont.environment, **stores, **told})
+        _, printed, _ = await by_settings.run("doctor", "--no-service", "--json")
+    found = {each["check"]: each for each in map(json.loads, printed.splitlines())}
+    assert found["webhook receiver"]["state"] == found["webhook secret"]["state"] == "ok"
+    assert "2 of them" in found["webhook secret"]["seen"]
+    assert seen == ["OPTIONS"]
+    assert "/hooks" not in printed, "whoever has the address could be all it takes"
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [(200, "ok"), (404, "ok"), (307, "failed"), (502, "warning")]
+)
+async def test_any_answer_shows_that_a_receiver_is_there(status: int, state: str) -> None:
+    async def receive(request: web.BaseRequest) -> web.Response:
+        return web.Response(status=status, headers={"Location": "/elsewhere"})
+
+    async with RawTestServer(receive) as receiver:
+        finding = await receiver_finding(str(receiver.make_url("/")))
+    assert finding.state == state
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/hooks", "http://mont.invalid/hooks"])
+async def test_a_receiver_that_cannot_be_reached_is_a_failure(url: str) -> None:
+    finding = await receiver_finding(url)
+    assert finding.state == "failed"
+    assert "could not be reached" in finding.seen
+    assert "WEBHOOK_URL" in finding.fix
+
+
+async def test_events_without_a_receiver_wait_for_one() -> None:
+    assert (await receiver_finding("")).state == "skipped"
+
+
+async def receiver_finding(url: str) -> Finding:
+    """What is found of a receiver at this address."""
+    told = {"WEBHOOK_URL": url, "WEBHOOK_SECRET": SECRET} if url else {}
+    settings = load_settings({"EVENTS": "webhook", **told})
+    async with open_browser() as browser:
+        return [each async for each in check_webhooks(browser, settings)][-1]
 
 
 def test_wrong_settings_are_all_named(mont: Mont) -> None:

@@ -7,10 +7,14 @@ import signal
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
-from tests.cli.conftest import Mont, Photos
+from tests.cli.conftest import Mont, Photos, environment_of
+from tests.cli.door import open_door
+from tests.client.proxy import Passing, answer, running_proxy
 from tests.support.api import new_user
 from tests.support.real_images import real_image
+from tests.support.server import Server
 
 
 def rows(output: str) -> dict[str, str]:
@@ -47,14 +51,15 @@ def test_wrong_files_stop_no_other(mont: Mont, photos: Photos) -> None:
     assert set(rows(result.stdout)) == {"000.jpg", "001.jpg", "002.jpg"}
     assert mont.images() == ["000.jpg", "001.jpg", "002.jpg"]
     for name, reason in (
-        ("empty.jpg", "file_size"),
-        ("large.png", "file_size"),
+        ("empty.jpg", "empty: there is nothing to upload"),
+        ("large.png", "bytes, and the service takes 10,485,760 at most"),
         ("text.jpg", "no image"),
         ("missing.jpg", "No such file"),
     ):
         (line,) = [text for text in result.stderr.split("/") if text.startswith(name)]
         assert reason in line
     assert "3 uploaded, 5 failed." in result.stderr
+    assert "file_size" not in result.stderr, "nobody who uploads files has heard of it"
 
 
 def test_what_is_uploaded_is_passed_over_the_next_time(mont: Mont, photos: Photos) -> None:
@@ -165,10 +170,69 @@ def test_what_every_file_would_fail_with_is_said_once(mont: Mont, photos: Photos
     assert result.stderr.count("body.tags.0") == 1
 
 
-def test_an_empty_folder_is_no_failure(mont: Mont, tmp_path: Path) -> None:
-    result = mont("upload", tmp_path)
-    assert (result.exit_code, result.stdout) == (0, "")
-    assert "0 uploaded." in result.stderr
+def test_a_folder_without_images_is_a_failure(mont: Mont, photos: Photos, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    result = mont("upload", "--recursive", tmp_path / "empty")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"{tmp_path / 'empty'}: no image files\n" in result.stderr
+    folder = photos(1, "outer/inner")
+    result = mont("upload", folder.parent, tmp_path / "empty")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"{folder.parent}: no image files; --recursive looks into its folders" in result.stderr
+    assert "0 uploaded, 2 failed." in result.stderr
+
+
+async def test_what_is_under_way_when_the_quota_is_reached_is_said(
+    server: Server, photos: Photos, tmp_path: Path
+) -> None:
+    refused = asyncio.Event()
+
+    async def no_room(passing: Passing) -> web.StreamResponse:
+        refused.set()
+        problem = {"type": "urn:mont:problem:storage-quota-exceeded", "title": "No room"}
+        return await answer(403, problem)(passing)
+
+    async def be_late(passing: Passing) -> web.StreamResponse:
+        await refused.wait()
+        return await passing.send()
+
+    async with running_proxy(server.url, server.backend) as proxy:
+        proxy.fail("POST /images/complete", no_room, be_late)
+        mont = Mont(environment_of(proxy.url, tmp_path / "journal"))
+        status, printed, said = await mont.run("upload", photos(9), "--jobs", "2")
+        assert len(rows(printed)) == len(await asyncio.to_thread(mont.images)) == 1
+    assert status == 1
+    assert "1 uploaded, 1 failed, 7 left: once that is put right, run it again" in said
+    assert "`mont rm` makes room" in said
+
+
+async def test_a_restart_of_the_service_is_waited_for(
+    server: Server, photos: Photos, tmp_path: Path
+) -> None:
+    folder = photos(60)
+    async with open_door(server.url) as door:
+        mont = Mont(environment_of(door.url, tmp_path / "journal"))
+        process = await mont.start("upload", folder, "--jobs", "8")
+        assert process.stdout and process.stderr
+        async with asyncio.timeout(60):
+            first = [await process.stdout.readline() for _ in range(5)]
+            await door.shut()
+            said = await process.stderr.readline()
+            assert said.startswith(b"Waiting for the service, up to 60 s: http://127.0.0.1"), said
+            await door.open()
+            printed, said = await process.communicate()
+        assert (process.returncode, said) == (0, b"60 uploaded.\n")
+        assert len(rows((b"".join(first) + printed).decode())) == 60
+        assert len(await asyncio.to_thread(mont.images)) == 60
+
+
+def test_a_service_that_stays_away_is_waited_for_as_long_as_asked(
+    mont: Mont, photos: Photos
+) -> None:
+    result = mont("upload", photos(30), "--wait", "0", "--url", "http://127.0.0.1:1")
+    assert result.exit_code == 1
+    assert result.stderr.count("127.0.0.1:1") == 1
+    assert "0 uploaded, 1 failed, 29 left: run it again to go on." in result.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT])

@@ -8,18 +8,21 @@ import pty
 import re
 import sys
 from pathlib import Path
+from typing import IO
 
 import click
 import pytest
 
 from service.__main__ import main
+from service.commands.patience import silence_broken
 from service.settings import Settings
 from tests.cli.conftest import Mont, Photos
+from tests.cli.terminal import lines_left
 from tests.support.makers import an_id
 
 REMOTE = ("upload", "ls", "get", "rm", "tag", "share", "doctor")
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "cli.md").read_text("utf-8")
 
 
 def command(name: str) -> click.Command:
@@ -49,12 +52,11 @@ def test_every_command_takes_the_same_connection(name: str) -> None:
     }
 
 
-def test_every_variable_of_a_command_is_in_the_readme_and_none_is_a_setting() -> None:
+def test_every_variable_of_a_command_is_on_its_page_and_none_is_a_setting() -> None:
     used = {
         str(option.envvar) for name in REMOTE for option in command(name).params if option.envvar
     }
-    section = README.split("\n## Command line\n")[1].split("\n## ")[0]
-    assert set(re.findall(r"`(MONT_[A-Z_]+)`", section)) == used
+    assert set(re.findall(r"`(MONT_[A-Z_]+)`", PAGE)) == used
     fields = Settings.__dataclass_fields__.values()
     assert used.isdisjoint({each.metadata["name"] for each in fields})
 
@@ -111,32 +113,39 @@ async def test_bash_completes_commands_and_options(mont: Mont, tmp_path: Path) -
 
 
 def test_nobody_there_is_1_with_advice(mont: Mont) -> None:
-    # One attempt after another takes some seconds; a wrong port is told from a slow service.
-    result = mont("share", an_id(1), "--url", "http://127.0.0.1:1")
+    result = mont("share", an_id(1), "--url", "http://127.0.0.1:1", "--wait", "1")
     assert result.exit_code == 1
     assert "127.0.0.1:1" in result.stderr
     assert "--url" in result.stderr
     assert "Traceback" not in result.output
 
 
-async def test_a_reader_that_leaves_early_is_no_failure(mont: Mont, photos: Photos) -> None:
-    status, _, said = await mont.run("upload", photos(3))
+async def test_a_reader_that_leaves_early_is_no_failure_of_a_list(
+    mont: Mont, photos: Photos
+) -> None:
+    async def unread(*arguments: str) -> tuple[int | None, bytes]:
+        reading, writing = os.pipe()
+        process = await mont.start(*arguments, stdout=writing)
+        os.close(writing)
+        os.close(reading)
+        _, said = await asyncio.wait_for(process.communicate(), 30)
+        return process.returncode, said
+
+    status, printed, said = await mont.run("upload", photos(3))
     assert status == 0, said
-    reading, writing = os.pipe()
-    process = await mont.start("ls", "--json", stdout=writing)
-    os.close(writing)
-    os.close(reading)
-    _, quiet = await asyncio.wait_for(process.communicate(), 30)
-    assert quiet == b""
-    assert process.returncode == 1
+    assert await unread("ls", "--json") == (0, b"")
+    # What may have been left undone ends as if by the signal that is for this.
+    assert await unread("tag", printed.split()[0], "+unread") == (141, b"")
 
 
-async def on_terminal(mont: Mont, *arguments: str | Path, **environment: str) -> tuple[int, str]:
-    """Run it with a terminal for all three; status and what the terminal got."""
+async def on_terminal(
+    mont: Mont, *arguments: str | Path, stdout: IO[bytes] | None = None, **environment: str
+) -> tuple[int, str]:
+    """Run it with a terminal for all three, but for `stdout`; status and what the terminal got."""
     leader, follower = pty.openpty()
     process = await Mont(
         {**mont.environment, "COLUMNS": "150", "TERM": "xterm", **environment}
-    ).start(*arguments, stdin=follower, stdout=follower, stderr=follower)
+    ).start(*arguments, stdin=follower, stdout=stdout or follower, stderr=follower)
     os.close(follower)
 
     def read() -> bytes:
@@ -163,6 +172,53 @@ async def test_a_terminal_gets_bars_and_a_table(mont: Mont, photos: Photos) -> N
     assert "uploaded (UTC)" in shown
     assert "64×48" in shown
     assert not re.search("\x1b\\[[0-9;]*3[0-9]m", shown), "no colour"
+
+
+async def test_bars_leave_every_line_and_nothing_else(
+    mont: Mont, photos: Photos, tmp_path: Path
+) -> None:
+    folder = photos(40)
+    (folder / "empty.jpg").touch()
+    status, written = await on_terminal(mont, "upload", folder)
+    assert status == 1
+    assert "━" in written, "there were bars"
+    *lines, end = lines_left(written)
+    (complaint,) = [line for line in lines if "empty.jpg" in line]
+    lines.remove(complaint)
+    ids = [image_id for image_id, _ in map(str.split, lines)]
+    assert len({*ids}) == len(ids) == 40
+    assert end == "40 uploaded, 1 failed."
+    status, written = await on_terminal(mont, "get", *ids, an_id(1), "-o", tmp_path)
+    assert status == 1
+    assert "━" in written
+    *lines, end = lines_left(written)
+    saved = [line for line in lines if not line.startswith(an_id(1))]
+    assert sorted(saved) == [f"{tmp_path}/{number:03}.jpg" for number in range(40)]
+    assert [line.split(": ")[0] for line in lines if line not in saved] == [an_id(1)]
+    assert end == "1 of 41 failed."
+
+
+async def test_bars_are_on_the_terminal_and_data_in_the_pipe(
+    mont: Mont, photos: Photos, tmp_path: Path
+) -> None:
+    with (tmp_path / "ids.tsv").open("wb") as output:
+        status, written = await on_terminal(mont, "upload", photos(9), stdout=output)
+    assert (status, lines_left(written)) == (0, ["9 uploaded."])
+    assert "━" in written
+    lines = (tmp_path / "ids.tsv").read_text().splitlines()
+    assert [len(line.split("\t")) for line in lines] == [2] * 9
+
+
+async def test_a_terminal_is_told_that_there_is_no_answer_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("service.commands.patience._SECONDS_WITHOUT_ANSWER", 0.0)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    said: list[str] = []
+    with silence_broken(said.append):
+        while not said:
+            await asyncio.sleep(0)
+    assert said == ["Still waiting for the service."]
 
 
 async def test_a_pipe_gets_neither(mont: Mont, photos: Photos) -> None:

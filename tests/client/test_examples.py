@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import textwrap
@@ -12,10 +11,9 @@ import pytest
 
 import service.client
 from service.client import sync
+from tests.support.pages import PAGES, ROOT
 from tests.support.real_images import real_image
 from tests.support.server import Server, clean_environment
-
-ROOT = Path(__file__).parents[2]
 
 
 def of_docstring(text: str | None) -> str:
@@ -25,20 +23,25 @@ def of_docstring(text: str | None) -> str:
     return textwrap.dedent("\n".join(block))
 
 
-def of_readme() -> list[str]:
-    section = (ROOT / "README.md").read_text("utf-8").split("\n## Python client\n")[1]
-    return re.findall(r"```python\n(.*?)```", section.split("\n## ")[0], re.DOTALL)
+def of_pages() -> dict[str, str]:
+    """Every program of the documentation that uses the client."""
+    return {
+        f"{page.name} {number}": text
+        for page in PAGES.values()
+        for number, text in enumerate(page.examples("python"), 1)
+        if "service.client" in text
+    }
 
 
 EXAMPLES = {
     "the package": of_docstring(service.client.__doc__),
     "the synchronous client": of_docstring(sync.__doc__),
-    **{f"README {number}": text for number, text in enumerate(of_readme(), 1)},
+    **of_pages(),
 }
 
 
 def test_there_are_examples_and_they_say_where_the_service_is() -> None:
-    assert len(EXAMPLES) >= 4
+    assert len(EXAMPLES) >= 10
     assert all("http://127.0.0.1:8080" in text for text in EXAMPLES.values())
 
 

@@ -230,7 +230,7 @@ async def test_nobody_there_is_a_failed_connection() -> None:
     async with MontClient("http://127.0.0.1:1", retries=no_waiting(waits)) as mont:
         with pytest.raises(ConnectionFailed, match=r"127\.0\.0\.1:1"):
             await mont.get(an_id(1))
-    assert len(waits) == 4
+    assert sum(waits) == 30
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://x", "", "http://"])

@@ -19,6 +19,8 @@ from service.client import (
     InvalidFields,
     MontClient,
     SourceChanged,
+    SourceEmpty,
+    SourceTooLarge,
     StorageRefused,
     Throttled,
     Upload,
@@ -185,10 +187,10 @@ async def test_a_quota_that_is_used_up_until_tomorrow_is_said_at_once(
 
 
 async def test_a_service_that_stays_away_is_given_up(proxy: Proxy, shaky: MontClient) -> None:
-    proxy.fail(STEPS[0], *[lose_request] * 9)
+    proxy.fail(STEPS[0], *[lose_request] * 99)
     with pytest.raises(ConnectionFailed):
         await shaky.upload(PHOTO.body)
-    assert len(proxy.of(STEPS[0])) == 5
+    assert len(proxy.of(STEPS[0])) == 9
 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "ExpiredToken"])
@@ -224,7 +226,7 @@ async def test_bytes_that_change_on_their_way_are_sent_again(
 async def test_bytes_that_always_change_are_never_completed(
     proxy: Proxy, shaky: MontClient
 ) -> None:
-    proxy.fail("POST S3", *[flip_a_byte] * 9)
+    proxy.fail("POST S3", *[flip_a_byte] * 99)
     with pytest.raises(ChecksumMismatch):
         await shaky.upload(PHOTO.body)
     assert not proxy.of("POST /images/complete")
@@ -270,9 +272,22 @@ async def test_a_description_too_long_for_the_form_is_sent_at_the_end(mont: Mont
 async def test_what_is_no_image_is_refused_with_the_reason(mont: MontClient) -> None:
     with pytest.raises(UploadRejected, match="no image"):
         await mont.upload(b"\xff\xd8\xff not really")
-    with pytest.raises(InvalidFields) as raised:
-        await mont.upload(b"", filename="empty.png")
-    assert [each.location for each in raised.value.errors] == ["body.file_size"]
+
+
+async def test_what_has_the_wrong_size_is_refused_in_plain_words(
+    proxy: Proxy, shaky: MontClient
+) -> None:
+    with pytest.raises(SourceEmpty, match="nothing to upload"):
+        await shaky.upload(b"", filename="empty.png")
+    assert proxy.seen == [], "nobody had to be asked"
+    with pytest.raises(SourceTooLarge, match=r"10,485,761 bytes, .* 10,485,760 at most") as raised:
+        await shaky.upload(PHOTO.body + bytes(10_485_761 - len(PHOTO.body)))
+    assert (raised.value.size, raised.value.limit) == (10_485_761, 10_485_760)
+    assert isinstance(raised.value, InvalidFields)
+    with pytest.raises(InvalidFields) as other:
+        await shaky.upload(bytes(10_485_761), filename="a.txt")
+    assert len(other.value.errors) == 2, "the size is not all that is wrong"
+    assert not isinstance(other.value, SourceTooLarge)
 
 
 async def test_many_uploads_run_a_few_at_once_and_each_has_its_outcome(
@@ -306,6 +321,22 @@ async def test_many_uploads_run_a_few_at_once_and_each_has_its_outcome(
     assert 1 < most <= 3
     assert [image async for image in shaky.images(tag="all")] == []
     assert len([image async for image in shaky.images(tag="own")]) == 8
+
+
+async def test_many_uploads_tell_how_far_each_of_them_is(mont: MontClient) -> None:
+    told: dict[str | None, list[tuple[int, int]]] = {}
+
+    def tell(item: Upload, done: int, total: int) -> None:
+        told.setdefault(item.filename, []).append((done, total))
+
+    own: list[tuple[int, int]] = []
+    photos = [Upload(PHOTO.body, filename=f"{number}.jpg") for number in range(3)]
+    photos.append(Upload(PHOTO.body, progress=lambda *both: own.append(both)))
+    outcomes = [each async for each in mont.upload_many(photos, progress=tell)]
+    assert all(each.uploaded for each in outcomes)
+    assert told.keys() == {"0.jpg", "1.jpg", "2.jpg"}
+    for seen in (*told.values(), own):
+        assert (seen[0], seen[-1]) == ((0, PHOTO.size), (PHOTO.size, PHOTO.size))
 
 
 async def test_leaving_many_uploads_early_stops_them(proxy: Proxy, shaky: MontClient) -> None:

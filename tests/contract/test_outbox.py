@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from service.events.event import image_deleted
-from service.model import Event
+from service.model import Backlog, Event
 from service.ports import Outbox
 from service.storage.clients import open_admin_clients, open_clients
 from service.storage.memory_outbox import MemoryOutbox
@@ -110,6 +110,20 @@ async def test_the_oldest_are_due_first_and_never_more_than_asked_for(postbox: P
         await postbox.add(event)
     due = await postbox.outbox.due(MUCH_LATER, 7)
     assert due == [(event.event_id, event.occurred_at) for event in events[:7]]
+
+
+async def test_operators_can_see_how_much_waits_and_since_when(postbox: Postbox) -> None:
+    outbox, events = postbox.outbox, [an_event(LATER), an_event(NOW), an_event(MUCH_LATER)]
+    assert await outbox.backlog() == Backlog(0, None)
+    for event in events:
+        await postbox.add(event)
+    assert await outbox.backlog() == Backlog(3, NOW)
+    await outbox.claim(events[1].event_id, NOW, MUCH_LATER)
+    assert await outbox.backlog() == Backlog(3, LATER)
+    await outbox.failed(events[1].event_id, MUCH_LATER, None, "answered 500")
+    await outbox.claim(events[0].event_id, LATER, MUCH_LATER)
+    await outbox.delivered(events[0].event_id, MUCH_LATER, LATER)
+    assert await outbox.backlog() == Backlog(1, MUCH_LATER)
 
 
 async def test_of_many_that_claim_an_event_one_gets_it(postbox: Postbox) -> None:

@@ -274,7 +274,7 @@ async def test_health_needs_no_credentials_and_minds_no_bad_ones(
 async def test_documents_and_the_page_need_no_credentials(house: House) -> None:
     endpoints = list(document_endpoints(RULES))
     if isinstance(house.api, HttpApi):
-        endpoints += page_endpoints()
+        endpoints += page_endpoints(RULES)
     for endpoint in endpoints:
         assert (await house.api.request("GET", endpoint.path)).status == 200
 

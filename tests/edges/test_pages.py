@@ -6,6 +6,7 @@ door (see test_openapi.py).
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from urllib.parse import urljoin
@@ -57,7 +58,22 @@ async def test_every_module_that_a_script_imports_is_served(api: Api) -> None:
         assert script.status == 200, path
         names = re.findall(rb'(?:from|import)\s*\(?\s*"(\.[^"]+)"', script.body)
         todo += [each for each in (urljoin(path, n.decode()) for n in names) if each not in done]
-    assert len(done) > 1
+    # So that a slow connection brings all of them at once, the page names each beforehand.
+    page = (await api.request("GET", "/")).body
+    named = re.findall(rb'<link rel="modulepreload" href="([^"]+)">', page)
+    assert sorted(urljoin("/", each.decode()) for each in named) == sorted(done - {"/pages/app.js"})
+
+
+async def test_the_page_brings_along_what_it_has_to_know_of_the_service(api: Api) -> None:
+    page = (await api.request("GET", "/")).body
+    found = re.search(rb'<script id="contract" type="application/json">(.*)</script>', page)
+    assert found is not None
+    upload = (await api.ok("GET", "/openapi.json"))["components"]["schemas"]["UploadRequest"]
+    assert json.loads(found[1]) == {
+        "scheme": "",
+        "types": upload["properties"]["content_type"]["enum"],
+        "maxBytes": upload["properties"]["file_size"]["maximum"],
+    }
 
 
 def test_no_file_of_the_page_is_left_over_and_none_makes_markup_of_data() -> None:
@@ -95,6 +111,22 @@ async def test_a_document_that_a_browser_has_is_not_sent_again(api: Api, path: s
     first = await api.request("GET", path)
     again = await api.request("GET", path, headers={"If-None-Match": first.headers["ETag"]})
     assert (again.status, again.body) == (304, b"")
+
+
+@pytest.mark.parametrize("path", ["/", "/pages/app.js", "/docs", "/openapi.json"])
+async def test_a_document_is_compressed_for_those_who_take_it(api: Api, path: str) -> None:
+    plain = await api.request("GET", path, headers={"Accept-Encoding": "identity"})
+    zipped = await api.request("GET", path, headers={"Accept-Encoding": "gzip, br"})
+    assert "Content-Encoding" not in plain.headers
+    assert zipped.headers["Content-Encoding"] == "gzip"
+    assert zipped.body == plain.body  # decompressed by then
+    assert int(zipped.headers["Content-Length"]) < len(plain.body)
+    assert zipped.headers["ETag"] != plain.headers["ETag"]
+    for answer in (plain, zipped):
+        assert "Accept-Encoding" in answer.headers["Vary"]
+    conditional = {"Accept-Encoding": "gzip", "If-None-Match": zipped.headers["ETag"]}
+    again = await api.request("GET", path, headers=conditional)
+    assert (again.status, again.headers["ETag"]) == (304, zipped.headers["ETag"])
 
 
 async def test_the_api_documents_itself_at_the_address_that_its_page_reads(api: Api) -> None:

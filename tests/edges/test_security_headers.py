@@ -49,6 +49,14 @@ async def test_a_page_runs_its_own_files_and_is_nobodys_frame(page: Api, path: s
     assert {policy[name] for name in nothing} == {"'none'"}
     assert policy["script-src"] == policy["style-src"] == "'self'"
     assert "unsafe" not in headers["Content-Security-Policy"]
+    # Hosts by name: a scheme alone would be the whole web.
+    assert not {"http:", "https:", "*"} & set(headers["Content-Security-Policy"].split())
+
+
+async def test_the_documentation_gets_through_a_gateway_that_takes_text_alone(api: Api) -> None:
+    answer = await api.request("GET", "/docs", headers={"Accept-Encoding": "gzip"})
+    assert answer.status == 200
+    assert b"swagger-ui" in answer.body
 
 
 @pytest.mark.parametrize("path", PAGES)

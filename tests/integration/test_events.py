@@ -119,6 +119,37 @@ async def test_an_image_is_told_of_and_each_webhook_can_be_verified(site: Site) 
     assert len(ids) == 2
 
 
+@dataclass
+class Hesitant(Receiver):
+    """Takes no first event before so many others have come."""
+
+    others: int = 2
+
+    async def answer(self, request: web.BaseRequest) -> web.Response:
+        is_first = not self.received
+        answer = await super().answer(request)
+        if is_first:
+            await self.types(1 + self.others)
+        return answer
+
+
+async def test_a_receiver_that_is_slow_over_one_event_gets_the_next_ones_meanwhile(
+    site: Site,
+) -> None:
+    receiver = Hesitant()
+    async with listening_receiver(receiver) as url:
+        environment = site.environment(WEBHOOK_URL=url, WEBHOOK_SECRET=SECRET)
+        async with running_server("--backend", "aws", environment=environment) as server:
+            async with MontClient(server.url, user_id="ann") as mont:
+                image = await mont.upload(real_images()[0].body, filename="a.jpg")
+                await receiver.types(1)
+                await mont.delete(image.image_id)
+                await mont.upload(real_images()[0].body, filename="b.jpg")
+            await says(server.url, 'mont_webhooks_total{outcome="delivered"} 3.0')
+            await says(server.url, 'mont_webhooks_total{outcome="retried"} 0.0')
+    assert len(receiver.received) == 3  # so that none was sent again
+
+
 async def test_a_killed_server_loses_no_event_and_the_next_one_sends_it(site: Site) -> None:
     receiver = Receiver()
     async with running_server("--backend", "aws", environment=site.environment()) as server:
@@ -140,7 +171,7 @@ async def test_what_was_given_up_is_listed_and_sent_again_when_asked_for(site: S
             dead = await listed(site, "--state", "dead", number=2)
             assert {each["last_error"] for each in dead} == {"answered 410"}
             receiver.status = 204
-            assert await site.mont("replay", "--dead") == (0, "", "2 of them are due again.\n")
+            assert await site.mont("replay", "--dead") == (0, "", "2 events are due again.\n")
             await receiver.types(4)
             delivered = await listed(site, "--state", "delivered", number=2)
             first, second = (each["event_id"] for each in delivered)

@@ -1,4 +1,4 @@
-"""The README's examples of the command line, run in bash as they are written.
+"""The documentation's examples of shell and command line, run in bash as they are written.
 
 Addresses and placeholders are replaced, nothing else. The other examples: tests/unit/test_readme.py
 tells who runs them.
@@ -7,7 +7,7 @@ tells who runs them.
 from __future__ import annotations
 
 import asyncio
-import re
+import json
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,24 +16,13 @@ import pytest
 import pytest_asyncio
 
 from service.client import MontClient
+from tests.support.api import new_user
+from tests.support.pages import PAGES, ROOT, Page
 from tests.support.real_images import real_image
 from tests.support.server import Server, clean_environment, running_server
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text("utf-8")
 _SECONDS = 90
 EVENTS = {"EVENTS": "webhook"}
-
-
-def block(words: str) -> str:
-    """The example that has these words in it."""
-    found = [
-        text
-        for text in re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-        if words in text
-    ]
-    assert len(found) == 1, words
-    return found[0]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -80,8 +69,35 @@ async def bash(script: str, home: Path, **environment: str) -> str:
     return output.decode()
 
 
-async def test_the_command_line(server: Server, home: Path) -> None:
-    script = block("mont upload photo.jpg").replace("http://127.0.0.1:8080", server.url)
+def scripts(page: Page, *words: str) -> str:
+    """The examples with any of these words in them, one after the other."""
+    found = [text for text in page.examples("sh") if any(each in text for each in words)]
+    assert found
+    return "\n".join(found)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def guest(server: Server) -> dict[str, str]:
+    """The variables of somebody whom no other test knows, with the stores for `mont doctor`."""
+    return {
+        "MONT": server.url,
+        "MONT_URL": server.url,
+        "MONT_USER": new_user(),
+        "AWS_ENDPOINT_URL": server.backend,
+    }
+
+
+async def test_the_readmes_command_line(guest: dict[str, str], home: Path) -> None:
+    script = PAGES["README.md"].example("mont upload --recursive")
+    script = script.replace("MONT_USER=demo", "MONT_USER=$MONT_USER")
+    printed = await bash(script, home, **guest)
+    assert printed.count("/0.jpg") == 2  # uploaded, and downloaded
+    assert len(list((home / "photos").iterdir())) == 3
+
+
+async def test_the_tour_of_the_command_line(server: Server, home: Path) -> None:
+    script = PAGES["docs/cli.md"].example("export MONT_URL")
+    script = script.replace("http://127.0.0.1:8080", server.url)
     async with MontClient(server.url, user_id="demo") as mont:
         image, draft = [
             await mont.upload(real_image(turned=turned).body, filename="a.jpg", tags=["draft"])
@@ -94,13 +110,72 @@ async def test_the_command_line(server: Server, home: Path) -> None:
     got = [path.read_bytes() for path in (home / "photos").iterdir()]
     assert got == [real_image(turned=90).body]
     assert "X-Amz-Signature=" in printed
-    assert len(left) == 1 + 3 + 1
     assert left[image.image_id] == ("beach",)
     assert draft.image_id not in left
 
 
+async def test_each_command_of_whoever_has_images(guest: dict[str, str], home: Path) -> None:
+    section = PAGES["docs/cli.md"].section("## For whoever has images")
+    async with MontClient(guest["MONT_URL"], user_id=guest["MONT_USER"]) as mont:
+        image = await mont.upload(real_image(turned=90).body, tags=["beach"])
+        script = "\n".join(Page("cli", section).examples("sh"))
+        printed = await bash(script, home, ID=image.image_id, **guest)
+        names = sorted([each.filename async for each in mont.images(tag="holiday")])
+        assert (await mont.get(image.image_id)).tags == ()
+    assert names == ["0.jpg", "1.jpg", "2.jpg", "photo.jpg"]
+    assert (home / "shared.jpg").read_bytes() == real_image(turned=90).body
+    listed = [json.loads(line) for line in (home / "images.jsonl").read_text().splitlines()]
+    assert len({each["image_id"] for each in listed if each["user_id"] == guest["MONT_USER"]}) == 6
+    assert "last evening" in printed
+
+
+async def test_commands_of_whoever_runs_it(guest: dict[str, str], home: Path) -> None:
+    page = PAGES["docs/cli.md"]
+    await bash(scripts(page, "mont doctor --no-service", "mont openapi"), home, **guest)
+    assert json.loads((home / "openapi.json").read_text())["openapi"].startswith("3.")
+
+
+async def test_the_api_with_curl(server: Server, guest: dict[str, str], home: Path) -> None:
+    page = PAGES["docs/api.md"]
+    script = "\n".join(page.examples("sh"))
+    for said, meant in (
+        ("http://127.0.0.1:8080", server.url),
+        ('"user_id": "demo"', f'"user_id": "{guest["MONT_USER"]}"'),
+        ("user_id=demo", f"user_id={guest['MONT_USER']}"),
+        ("--user demo", ""),
+    ):
+        assert said in script
+        script = script.replace(said, meant)
+    printed = (await bash(script, home, **guest)).splitlines()
+    assert printed[0] == "the same image"
+    assert printed[1].endswith(" photo.jpg beach")
+    edited, linked, deleted, refused = [
+        json.loads(each) for line in printed[2:] for each in line.replace("}{", "}\n{").split("\n")
+    ]
+    assert (edited["tags"], edited["description"]) == ([], "Evening at the beach")
+    assert [each.get("status") for each in linked["results"]] == [None, 404]
+    assert [each["status"] for each in deleted["results"]] == ["deleted"]
+    (shown,) = map(json.loads, page.examples("json"))
+    assert refused | {"instance": ""} == shown | {"instance": ""}
+
+
+async def test_health(guest: dict[str, str], home: Path) -> None:
+    script = PAGES["docs/operations.md"].example("/readyz")
+    assert '"status":"ok"' in await bash(script, home, **guest)
+
+
+async def test_what_a_month_costs_is_printed_as_it_is_shown(home: Path) -> None:
+    page = PAGES["docs/cost.md"]
+    (shown,) = page.examples("text")
+    assert await bash(page.example("mont cost\n"), home) == shown, "show what is printed now"
+    (home / "prices.json").write_bytes((ROOT / "service/costs/prices.json").read_bytes())
+    printed = await bash(page.example("mont cost --images"), home)
+    assert printed.count("A month on AWS") == 3
+    assert json.loads((home / "cost.json").read_text())
+
+
 async def test_keys(server: Server, home: Path) -> None:
-    script = block("mont keys create")
+    script = PAGES["docs/security.md"].example("mont keys create")
     stores = {"AWS_ENDPOINT_URL": server.backend}
     guarded = {**stores, "AUTH_MODE": "api_key"}
     async with running_server("--backend", "aws", environment=guarded) as running:
@@ -116,11 +191,13 @@ async def test_events_are_listed_and_replayed(server: Server, home: Path) -> Non
     async with MontClient(server.url, user_id="demo") as mont:
         image = await mont.upload(real_image().body, filename="event.jpg")
     stores = {"AWS_ENDPOINT_URL": server.backend, **EVENTS}
-    assert await bash(block("mont events list"), home, **stores) is not None
+    script = PAGES["docs/events.md"].example("mont events list")
+    assert await bash(script, home, **stores) is not None
     listed = await bash("mont events list", home, **stores)
     assert image.image_id in listed
 
 
 async def test_the_sweep(server: Server, home: Path) -> None:
-    printed = await bash(block("mont sweep --apply"), home, AWS_ENDPOINT_URL=server.backend)
+    script = PAGES["docs/operations.md"].example("mont sweep --apply")
+    printed = await bash(script, home, AWS_ENDPOINT_URL=server.backend)
     assert printed.count("unfinished_deletion") == 3

@@ -8,8 +8,10 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -157,6 +159,7 @@ def test_an_image_without_bytes_is_told_until_somebody_says_to_remove_it(site: S
         (["--resume", "nonsense"], "is not a place"),
         (["--deleting", "--resume", place_to_text(Place("objects"))], "is not a place"),
         (["--rate", "0"], "x>=1"),
+        (["--metrics-file", "/no/such/folder/mont.prom"], "is no folder that can be written to"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_read(
@@ -211,6 +214,49 @@ def test_it_stops_when_told_to_and_goes_on_from_there(site: Site) -> None:
     assert violations(site.contents()) == []
 
 
+def samples(file: Path) -> dict[str, float]:
+    """What a file of metrics says, but for what is 0."""
+    lines = [line.rpartition(" ") for line in file.read_text("utf-8").splitlines()]
+    return {name: float(value) for name, _, value in lines if name[0] != "#" and float(value)}
+
+
+def test_a_file_tells_prometheus_what_sweeps_did(site: Site, tmp_path: Path) -> None:
+    file = tmp_path / "mont.prom"
+    site.leave_behind()
+    assert site.mont("--metrics-file", str(file)).exit_code == 3
+    assert samples(file)["mont_sweep_left"] == 2
+    for _ in range(2):
+        assert site.mont("--apply", "--metrics-file", str(file)).exit_code == 0
+    told = samples(file)
+    succeeded = told.pop("mont_sweep_last_success_timestamp_seconds")
+    assert told.pop("mont_sweep_last_run_timestamp_seconds") == succeeded
+    assert abs(time.time() - succeeded) < 600
+    swept = {
+        'mont_swept_total{kind="unfinished_deletion",outcome="found"}': 1,
+        'mont_swept_total{kind="unfinished_deletion",outcome="finished"}': 1,
+        'mont_swept_total{kind="unfinished_upload",outcome="found"}': 1,
+        'mont_swept_total{kind="unfinished_upload",outcome="abandoned"}': 1,
+    }
+    assert told == swept
+    nowhere = Site(replace(site.settings, aws_endpoint_url="http://127.0.0.1:9"))
+    assert nowhere.mont("--metrics-file", str(file)).exit_code == 1
+    told = samples(file)
+    assert told.pop("mont_sweep_last_success_timestamp_seconds") == succeeded
+    assert told.pop("mont_sweep_last_run_timestamp_seconds") >= succeeded
+    assert told == {**swept, "mont_sweep_failures_total": 1}
+    assert list(tmp_path.iterdir()) == [file]  # nothing half-written stays
+
+
+def test_metrics_begin_anew_where_their_file_makes_no_sense(site: Site, tmp_path: Path) -> None:
+    file = tmp_path / "mont.prom"
+    file.write_bytes(b'\xff{ mont_swept_total{kind= "\n')
+    assert site.mont("--metrics-file", str(file)).exit_code == 0
+    assert samples(file).keys() == {
+        "mont_sweep_last_run_timestamp_seconds",
+        "mont_sweep_last_success_timestamp_seconds",
+    }
+
+
 # The same as a function on a schedule.
 
 
@@ -237,8 +283,32 @@ def as_function(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
 
 def counted(lines: str) -> dict[str, float]:
     """What the metric lines of a run say, by kind."""
-    documents = [json.loads(line) for line in lines.splitlines() if '"_aws"' in line]
+    documents = [json.loads(line) for line in lines.splitlines() if "mont_swept_total" in line]
     return {each["kind"]: each["mont_swept_total"][0] for each in documents}
+
+
+def test_the_scheduled_sweep_tells_how_many_webhooks_wait(
+    as_function: Site,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("EVENTS", "webhook")
+    as_function.leave_behind()
+    for waiting in (0, 1):  # the first run finishes a deletion, of which there is to be told
+        run({}, Context())
+        lines = capsys.readouterr().out.splitlines()
+        told = {
+            name: json.loads(line)[name]
+            for line in lines
+            for name in ("mont_events_waiting", "mont_events_overdue_seconds")
+            if f'"{name}":' in line
+        }
+        assert told["mont_events_waiting"] == [waiting]
+        assert (told["mont_events_overdue_seconds"][0] > 0) == bool(waiting)
+    monkeypatch.setenv("EVENTS_TABLE_NAME", "no-such-table")
+    assert run({}, Context())["reports"]
+    assert "how many events wait is not known" in caplog.text
 
 
 def test_the_scheduled_sweep_settles_and_reports_in_metrics(

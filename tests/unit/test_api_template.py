@@ -29,6 +29,7 @@ from service.problems import KINDS, TYPE_PREFIX, UNEXPECTED
 from service.settings import Settings, load_settings
 from service.storage.dynamodb import DELETING_INDEX
 from service.storage.lists import TIMELINE_INDEX
+from service.storage.outbox import DUE_INDEX
 from service.storage.sweep_notes import NOTE
 from service.storage.template import template_path
 from tests.support.makers import RULES
@@ -712,6 +713,8 @@ def test_events_are_kept_by_whoever_changes_images_and_no_one_else(
     telling = Deployed(Events=told)
     for name in ALL_FUNCTIONS:
         more = {("dynamodb:PutItem", EVENTS)} if name in COUNTED else set()
+        if (name, told) == (SWEEP, "webhook"):  # which counts what waits for a server
+            more |= {("dynamodb:Query", f"{EVENTS}/index/{DUE_INDEX}")}
         assert granted(telling, name) - granted(deployed, name) == more
 
 
@@ -974,6 +977,7 @@ def test_errors_refusals_and_slowness_raise_alarms(deployed: Deployed) -> None:
         ("5XXError", "Average"),
         ("mont-api-refused-requests", "Sum"),
         ("Latency", "p99"),
+        ("Errors", "Sum"),
     }
     name = deployed.only("AWS::ApiGateway::RestApi")["Name"]
     for alarm in alarms.values():
@@ -982,6 +986,13 @@ def test_errors_refusals_and_slowness_raise_alarms(deployed: Deployed) -> None:
                 {"Name": "ApiName", "Value": name},
                 {"Name": "Stage", "Value": "dev"},
             ]
+
+
+def test_a_sweep_that_fails_raises_an_alarm(deployed: Deployed) -> None:
+    alarm = deployed.resources["SweepErrorsAlarm"]["Properties"]
+    assert (alarm["Namespace"], alarm["Threshold"]) == ("AWS/Lambda", 0)
+    sweep = deployed.functions()[SWEEP]["Id"]
+    assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": f"<{sweep}>"}]
 
 
 def test_refusals_are_counted_in_the_access_log(deployed: Deployed) -> None:

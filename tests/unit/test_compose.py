@@ -163,10 +163,10 @@ def test_every_variable_of_the_shell_is_a_setting_or_explained() -> None:
     assert used <= SETTINGS | OF_COMPOSE
     assert used >= OF_COMPOSE
     header = COMPOSE_TEXT.partition("\nname:")[0]
-    readme = (TOP / "README.md").read_text("utf-8")
+    page = (TOP / "docs" / "deployment.md").read_text("utf-8")
     for name in OF_COMPOSE:
         assert name in header
-        assert name in readme
+        assert name in page
 
 
 def test_every_variable_of_the_server_is_a_setting_or_a_credential() -> None:

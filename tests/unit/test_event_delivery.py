@@ -56,11 +56,18 @@ def deliverer(
     return Deliverer(outbox, send, now=clock, watch=watch or (lambda _: None))
 
 
+async def deliver_due(service: Deliverer) -> None:
+    """Once all that is due now; returns when those attempts are over."""
+    async with asyncio.TaskGroup() as attempts:
+        await service.deliver_due(attempts, asyncio.Event())
+
+
 async def test_what_is_delivered_is_sent_once() -> None:
     outbox, receiver, clock, told = MemoryOutbox(), Receiver(DELIVERED), Clock(), []
     outbox.add(event := an_event())
     service = deliverer(outbox, receiver, clock, told.append)
-    assert [await service.deliver_due() for _ in range(2)] == [1, 0]
+    for _ in range(2):
+        await deliver_due(service)
     assert receiver.received == [event]
     assert told == ["delivered"]
     found = await outbox.find(event.event_id)
@@ -72,7 +79,8 @@ async def test_what_fails_is_tried_again_on_schedule_and_given_up_in_the_end() -
     outbox.add(event := an_event())
     service = deliverer(outbox, receiver, clock, told.append)
     for attempt, pause in enumerate(BACKOFF, 1):
-        assert await service.deliver_due() == 1
+        await deliver_due(service)
+        assert len(receiver.received) == attempt
         found = await outbox.find(event.event_id)
         assert found is not None and found.due_at is not None
         assert (found.attempts, found.state, found.last_error) == (
@@ -83,9 +91,10 @@ async def test_what_fails_is_tried_again_on_schedule_and_given_up_in_the_end() -
         due = datetime.fromisoformat(found.due_at)
         assert pause <= due - clock.now <= pause * 1.2
         clock.now = due - timedelta(microseconds=1)
-        assert await service.deliver_due() == 0
+        await deliver_due(service)
+        assert len(receiver.received) == attempt
         clock.now = due
-    assert await service.deliver_due() == 1
+    await deliver_due(service)
     found = await outbox.find(event.event_id)
     assert found is not None and (found.state, found.due_at) == ("dead", None)
     assert told == ["retried"] * len(BACKOFF) + ["dead"]
@@ -95,7 +104,7 @@ async def test_what_fails_is_tried_again_on_schedule_and_given_up_in_the_end() -
 async def test_a_receiver_that_is_gone_for_good_gets_no_further_attempt() -> None:
     outbox, clock = MemoryOutbox(), Clock()
     outbox.add(event := an_event())
-    await deliverer(outbox, Receiver(Verdict("gone", "answered 410")), clock).deliver_due()
+    await deliver_due(deliverer(outbox, Receiver(Verdict("gone", "answered 410")), clock))
     found = await outbox.find(event.event_id)
     assert found is not None and (found.state, found.attempts) == ("dead", 1)
 
@@ -105,7 +114,7 @@ async def test_a_receiver_may_ask_for_time_but_not_for_ever(asked: int, granted:
     outbox, clock = MemoryOutbox(), Clock()
     outbox.add(event := an_event())
     busy = Receiver(Verdict("failed", "answered 429", retry_after=asked))
-    await deliverer(outbox, busy, clock).deliver_due()
+    await deliver_due(deliverer(outbox, busy, clock))
     found = await outbox.find(event.event_id)
     assert found is not None and found.due_at is not None
     assert datetime.fromisoformat(found.due_at) - clock.now == timedelta(seconds=granted)
@@ -117,7 +126,7 @@ async def test_of_many_deliverers_one_sends_each_event() -> None:
     for event in events:
         outbox.add(event)
     services = [deliverer(outbox, receiver, clock) for _ in range(5)]
-    await asyncio.gather(*(service.deliver_due() for service in services))
+    await asyncio.gather(*(deliver_due(service) for service in services))
     sent = [event.event_id for event in receiver.received]
     assert sorted(sent) == sorted(event.event_id for event in events)
 
@@ -129,12 +138,12 @@ async def test_what_a_dead_deliverer_had_is_sent_by_another() -> None:
     async def die(_: Event) -> Verdict:
         raise asyncio.CancelledError
 
-    with pytest.raises(asyncio.CancelledError):
-        await Deliverer(outbox, die, now=clock, watch=print).deliver_due()
+    await deliver_due(Deliverer(outbox, die, now=clock, watch=print))
     service = deliverer(outbox, receiver, clock)
-    assert await service.deliver_due() == 0
+    await deliver_due(service)
+    assert receiver.received == []
     clock.now += timedelta(minutes=2)
-    assert await service.deliver_due() == 1
+    await deliver_due(service)
     assert receiver.received == [event]
 
 
@@ -150,11 +159,11 @@ async def test_whoever_lost_the_lease_changes_nothing_any_more() -> None:
         return FAILED
 
     first = asyncio.create_task(
-        Deliverer(outbox, slow, now=clock, watch=lambda _: None).deliver_due()
+        deliver_due(Deliverer(outbox, slow, now=clock, watch=lambda _: None))
     )
     await taken.wait()
     clock.now += timedelta(minutes=2)
-    await deliverer(outbox, Receiver(DELIVERED), clock).deliver_due()
+    await deliver_due(deliverer(outbox, Receiver(DELIVERED), clock))
     release.set()
     await first
     found = await outbox.find(event.event_id)
@@ -186,6 +195,92 @@ async def test_a_store_that_is_away_for_a_while_stops_nothing(
     async with asyncio.timeout(10):
         await Deliverer(outbox, receiver, now=Clock(), watch=watch).run(stop)
     assert receiver.received == [event]
+
+
+class Picky:
+    """Takes its time over some events, until it is told; the most at once is what it saw."""
+
+    def __init__(self, slow: set[str]) -> None:
+        self.slow = slow
+        self.release = asyncio.Event()
+        self.received: list[str] = []
+        self.now = self.most = 0
+
+    async def __call__(self, event: Event) -> Verdict:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        self.received.append(event.event_id)
+        if event.event_id in self.slow:
+            await self.release.wait()
+        await asyncio.sleep(0)
+        self.now -= 1
+        return DELIVERED
+
+
+async def test_a_receiver_that_is_slow_over_some_events_gets_all_others_meanwhile() -> None:
+    outbox, stop, told = MemoryOutbox(), asyncio.Event(), []
+    events = [an_event(START - timedelta(seconds=100 - n)) for n in range(100)]
+    for event in events:
+        outbox.add(event)
+    receiver = Picky({event.event_id for event in events[:9]})
+
+    def watch(outcome: str) -> None:
+        told.append(outcome)
+        if len(told) == 91:  # while nine are still at the receiver
+            stop.set()
+            receiver.release.set()
+
+    async with asyncio.timeout(10):
+        await Deliverer(outbox, receiver, now=Clock(), watch=watch).run(stop)
+    assert sorted(receiver.received) == sorted(event.event_id for event in events)
+    assert told == ["delivered"] * 100  # those at the receiver got to their end, too
+    assert receiver.most == 10
+
+
+async def test_told_to_stop_it_begins_no_further_attempt() -> None:
+    outbox, stop = MemoryOutbox(), asyncio.Event()
+    events = [an_event() for _ in range(30)]
+    for event in events:
+        outbox.add(event)
+    receiver = Picky({event.event_id for event in events})
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(Deliverer(outbox, receiver, now=Clock(), watch=print).run(stop))
+        while len(receiver.received) < 10:
+            await asyncio.sleep(0)
+        stop.set()
+        receiver.release.set()
+    assert len(receiver.received) == 10
+    waiting = [each async for each in outbox.list_all("waiting")]
+    assert {each.attempts for each in waiting} == {0}
+    assert len(waiting) == 20
+
+
+async def test_one_event_that_cannot_be_noted_ends_no_other_attempt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("service.events.delivery._STORE_RETRY_SECONDS", 0.001)
+    stop, told = asyncio.Event(), []
+    bad = an_event()
+
+    class Forgetful(MemoryOutbox):
+        async def delivered(self, event_id: str, lease: str, at: str) -> None:
+            if event_id == bad.event_id:
+                raise StoreUnavailable("DynamoDB", "away")
+            await super().delivered(event_id, lease, at)
+
+    outbox, clock = Forgetful(), Clock()
+    for event in (bad, *(an_event() for _ in range(40))):
+        outbox.add(event)
+
+    def watch(outcome: str) -> None:
+        told.append(outcome)
+        if len(told) == 40:
+            stop.set()
+
+    async with asyncio.timeout(10):
+        await Deliverer(outbox, Receiver(DELIVERED), now=clock, watch=watch).run(stop)
+    found = await outbox.find(bad.event_id)
+    assert found is not None and found.state == "waiting"  # and goes again when its lease is over
 
 
 def test_an_event_says_what_happened_to_what() -> None:

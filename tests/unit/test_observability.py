@@ -26,6 +26,7 @@ from service.processes import WorkerProcesses
 from service.telemetry import Answered, JsonFormatter, trace_id
 from service.trail import Trail, current, note_call
 from tests.support.makers import Api, World, an_api, an_endpoint, an_error, an_id, failing
+from tests.support.pages import PAGES
 from tests.support.real_images import real_image
 
 KEY = "mont_1234567890_secret"
@@ -127,14 +128,11 @@ async def test_the_log_tells_what_each_store_took_of_this_request(
     note_call("S3", "GetObject", 0.25, 1, None)  # of no request, such as an event's delivery
 
 
-async def test_the_line_in_the_readme_is_one_that_is_logged(
+async def test_the_line_in_the_documentation_is_one_that_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-    example = json.loads(
-        readme.partition("## Observability")[2].split("```")[1].removeprefix("json")
-    )
+    example = json.loads(PAGES["docs/operations.md"].example('"message": "request"', "json"))
 
     async def work(call: Call[Any, Any]) -> Reply:
         note_call("S3", "GetObject", 0.25, 1, None)

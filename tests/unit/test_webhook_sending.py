@@ -3,13 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import pytest
 from aiohttp import web
 
+from service import timestamps
 from service.events.event import image_deleted
 from service.events.sending import webhook_sender
+from service.events.serving import delivering
 from service.events.signing import sign
+from service.storage.memory_outbox import MemoryOutbox
 from tests.support.makers import an_image
 
 SECRETS = (b"s" * 32,)
@@ -101,3 +105,27 @@ async def test_a_receiver_that_never_answers_is_left(monkeypatch: pytest.MonkeyP
         verdict = await send(EVENT)
         hold.set()
     assert (verdict.outcome, verdict.reason) == ("failed", "no answer within 0.05 s")
+
+
+async def test_what_a_receiver_holds_at_the_end_is_cut_short_and_waits_for_the_next_server() -> (
+    None
+):
+    outbox, came, hold = MemoryOutbox(), asyncio.Event(), asyncio.Event()
+    outbox.add(EVENT)
+
+    async def silent(_: web.BaseRequest) -> web.Response:
+        came.set()
+        await hold.wait()
+        return web.Response()
+
+    def now() -> datetime:
+        return datetime.now(UTC)
+
+    async with asyncio.timeout(10), receiver(silent) as url:
+        async with delivering(outbox, url, SECRETS, now=now, watch=print, grace=0.01):
+            await came.wait()
+        hold.set()
+    found = await outbox.find(EVENT.event_id)
+    assert found is not None
+    assert (found.state, found.attempts) == ("waiting", 1)
+    assert found.due_at is not None and found.due_at > timestamps.to_text(now())
