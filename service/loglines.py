@@ -59,9 +59,10 @@ class LogLines(logging.StreamHandler[TextIO]):
         self.acquire()
         try:
             for piece in self._pieces():
-                self._write(piece.decode())
-        except Exception:
-            self.handleError(logging.makeLogRecord({"msg": "lines of requests"}))
+                try:
+                    self._write(piece.decode())
+                except Exception:
+                    self._complain()  # what could not be written is lost, what follows is not
         finally:
             self.release()
 
@@ -69,13 +70,21 @@ class LogLines(logging.StreamHandler[TextIO]):
         """What waits, whole lines at a time."""
         piece = b""
         while self._waiting:
-            line = self._waiting.popleft()()
+            make = self._waiting.popleft()
+            try:
+                line = make()
+            except Exception:
+                self._complain()
+                continue
             if piece and len(piece) + len(line) > _IN_ONE_PIECE:
                 yield piece
                 piece = b""
             piece += line
         if piece:
             yield piece
+
+    def _complain(self) -> None:
+        self.handleError(logging.makeLogRecord({"msg": "lines of requests"}))
 
     def _write(self, text: str) -> None:
         self.stream.write(text)

@@ -116,12 +116,16 @@ class AccessLog:
 def _only_lines() -> LogLines | None:
     """What writes the access log, where nobody else listens: then it needs no records.
 
-    `mont` has it so. Whoever adds a handler gets a record of each request, as of all else.
+    `mont` has it so. Whoever adds a handler or a filter gets a record of each request, as of all
+    else.
     """
     handlers = _root.handlers
-    if len(handlers) != 1 or _ours.handlers or _access.handlers:
+    if len(handlers) != 1 or _ours.handlers or _access.handlers or _access.filters:
         return None
-    return handlers[0] if isinstance(handlers[0], LogLines) else None
+    lines = handlers[0]
+    if not isinstance(lines, LogLines) or lines.filters or lines.level > logging.INFO:
+        return None
+    return lines
 
 
 def _access_line(request: Answered, now: float, this_id: str | None, trace: str | None) -> bytes:

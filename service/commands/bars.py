@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Display
 
 _LONGEST_NAME = 36
+_SECONDS_BETWEEN_PICTURES = 0.125
 
 
 class Bars:
@@ -31,6 +33,7 @@ class Bars:
         self._display = display
         self._files = files
         self._done = 0
+        self._refreshed_at = 0.0
         self._whole = None if display is None else display.add_task(self._count, total=total)
         self._above = display is not None and _is_one_terminal()
 
@@ -57,17 +60,20 @@ class Bars:
             # Goes back where an attempt failed.
             display.advance(whole, done - before)
             before = done
+            self._refresh(display)
 
         try:
             yield tell
         finally:
             display.remove_task(task)
+            self._refresh(display)
 
     def done(self, unmoved: int = 0) -> None:
         """One more file is dealt with; so many of its bytes did not have to be moved."""
         self._done += 1
         if self._display is not None and self._whole is not None:
             self._display.update(self._whole, description=self._count, advance=unmoved)
+            self._refresh(self._display)
 
     def print(self, line: str | bytes) -> None:
         """A line of data, on standard output; bytes are a file name as the system has it."""
@@ -84,6 +90,12 @@ class Bars:
             click.echo(text, err=True)
         else:
             self._write(printable_lines(text))
+
+    def _refresh(self, display: Display) -> None:
+        now = time.monotonic()
+        if now - self._refreshed_at >= _SECONDS_BETWEEN_PICTURES:
+            self._refreshed_at = now
+            display.refresh()
 
     def _write(self, text: str) -> None:
         assert self._display is not None, "where there are no bars nothing is above them"
@@ -127,6 +139,7 @@ def shown_bars(files: int, total: int | None) -> Iterator[Bars]:
         # click finds no encoding on what this would put in their place, and writes past it.
         redirect_stdout=False,
         redirect_stderr=False,
-        refresh_per_second=8,
+        # A thread that draws them would now and then draw into a line that is being printed.
+        auto_refresh=False,
     ) as display:
         yield Bars(display, files, total)

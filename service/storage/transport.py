@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -67,6 +68,11 @@ class StoreSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has no 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._ways: dict[str, _Way] = {}
+
+    async def __aexit__(self, *raised: object) -> None:
+        """Close the pool. What was found out about ways through it is gone with it."""
+        self._ways.clear()
+        await super().__aexit__(*raised)
 
     async def exchange(
         self,
@@ -127,8 +133,10 @@ def _request(
         lines += way.named
     if method in _WITH_BODY:
         lines.append(f"content-length: {len(body)}")
+    elif body:
+        raise ValueError(f"a body for {method}, which would be taken for a request of its own")
     head = "\r\n".join(lines)
-    if head.count("\r") + head.count("\n") != 2 * (len(lines) - 1):
+    if head.count("\r") + head.count("\n") != 2 * (len(lines) - 1) or "\0" in head:
         # Nothing that comes here has one. If something had, it would go on as a header of its own.
         raise ValueError("a line break in a header")
     return f"{head}\r\n\r\n".encode() + body
@@ -137,6 +145,11 @@ def _request(
 async def _exchanged(way: _Way, method: str, request: bytes, most: int | None) -> Reply:
     try:
         connection = await way.connector.connect(way.request, [], way.timeout)
+        while connection.protocol is not None and connection.protocol.should_close:
+            # It has said something while it was idle: read as the answer to this, it would be
+            # somebody else's, and so would be each that follows.
+            connection.close()
+            connection = await way.connector.connect(way.request, [], way.timeout)
     except TimeoutError as error:
         raise aiohttp.ConnectionTimeoutError("Connection timeout") from error
     try:
@@ -165,6 +178,9 @@ async def _answer(
     protocol.start_timeout()
     message, payload = await protocol.read()
     while message.code < 200:  # that the answer will come
+        if message.code == HTTPStatus.SWITCHING_PROTOCOLS:
+            raise aiohttp.ClientPayloadError("another protocol, which nobody asked for")
+        protocol.start_timeout()  # the parser has ended it with the message
         message, payload = await protocol.read()
     if _is_longer(message, most):
         try:

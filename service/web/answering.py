@@ -27,10 +27,12 @@ _log = logging.getLogger(__name__)
 class AnsweringProtocol(ABC, web.RequestHandler):
     """aiohttp's connection, with answers that are made by `respond`."""
 
-    __slots__ = ("_body",)
+    __slots__ = ("_body", "_heard_all")
 
     # Of the request under way, for as long as it may be read.
     _body: StreamReader | None
+    # Whether the client has said that it will send no more.
+    _heard_all: bool
 
     @abstractmethod
     async def respond(
@@ -55,27 +57,39 @@ class AnsweringProtocol(ABC, web.RequestHandler):
                 finally:
                     self._waiter = None
             message, payload = self._messages.popleft()
-            self._make_room()
-            self._request_in_progress = True
-            try:
-                last = await self._answer(message, payload)
-            except ConnectionError:
-                break  # nobody is there any more
-            finally:
-                self._body = None
-                self._request_in_progress = False
-                if self._handler_waiter is not None:  # aiohttp's shutdown waits for it
-                    self._handler_waiter.set_result(None)
-            if self._paused:
-                await self._drained()
-            if not payload.is_eof():
-                last = not await self._passed_over(payload) or last
-            if last or self._close or self._force_close:
+            if not await self._serve(message, payload):
                 break
             self._keep()
         self._task_handler = None
         if self.transport is not None:
             self.transport.close()
+
+    async def _serve(self, message: object, payload: StreamReader) -> bool:
+        """Answer one message; whether there may be another."""
+        whole = payload.is_eof()
+        if whole:
+            self._take_in_more()
+        self._request_in_progress = True
+        try:
+            last = await self._answer(message, payload)
+        except ConnectionError:
+            return False  # nobody is there any more
+        finally:
+            self._body = None
+            self._request_in_progress = False
+            waiter = self._handler_waiter
+            if waiter is not None and not waiter.done():  # aiohttp's shutdown waits for it
+                waiter.set_result(None)
+        if self._paused:
+            await self._drained()
+        if not payload.is_eof():
+            last = not await self._passed_over(payload) or last
+        if last or self._close or self._force_close:
+            return False
+        if not whole:
+            self._take_in_more()
+            self.data_received(b"")  # where the parser stopped, being full, nothing else would
+        return not self._heard_all or bool(self._messages)
 
     async def _answer(self, message: object, payload: StreamReader) -> bool:
         """Send the answer; whether it is the last one. Raises ConnectionError."""
@@ -84,8 +98,9 @@ class AnsweringProtocol(ABC, web.RequestHandler):
             if isinstance(message, RawRequestMessage):
                 self._body = payload
                 answer, last = await self.respond(message, payload)
-                last = last or message.should_close
                 old = message.version == HttpVersion10
+                # Where a message of HTTP/1.0 in chunks ends is not certain (RFC 9112, 6.1).
+                last = last or message.should_close or (old and bool(message.chunked))
             else:  # aiohttp could make no request of what arrived
                 answer = self.refuse(MalformedMessage())
             sent = messages.answer_bytes(answer, last=last, old=old)
@@ -107,8 +122,19 @@ class AnsweringProtocol(ABC, web.RequestHandler):
             self._body.set_exception(exc or ConnectionResetError("the client is gone"))
         super().connection_lost(exc)
 
-    def _make_room(self) -> None:
-        """Take in more of what was sent ahead."""
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # asyncio looks at it
+        """Answer what was sent by a client that sends no more, but still listens."""
+        if self._body is None and not self._messages and not self._paused:
+            return None  # asyncio closes the connection
+        if not all(payload.is_eof() for _, payload in self._messages):
+            return None
+        if self._body is not None and not self._body.is_eof():
+            return None
+        self._heard_all = True
+        return True
+
+    def _take_in_more(self) -> None:
+        """Make room for more of what was sent ahead: one message has been whole."""
         if self._parser is not None:
             self._parser.message_consumed()
         if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
@@ -125,7 +151,7 @@ class AnsweringProtocol(ABC, web.RequestHandler):
         """Read what is left of a body, for a moment; whether that was all."""
         try:
             async with asyncio.timeout(LINGERING_SECONDS):
-                while not payload.is_eof():
+                while not payload.is_eof() and self.transport is not None:
                     await payload.readany()
         except (TimeoutError, web.RequestPayloadError, ConnectionError):
             return False

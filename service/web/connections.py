@@ -15,7 +15,7 @@ from aiohttp.http import RawRequestMessage
 
 from service.errors import Overloaded
 from service.exchange import ApiResponse
-from service.pipeline import Answerer, new_request_id
+from service.pipeline import MAX_BODY_BYTES, Answerer, new_request_id
 from service.shedding import Gate, arrival
 from service.web import messages
 from service.web.answering import AnsweringProtocol
@@ -26,6 +26,7 @@ HEADER_SECONDS = 10
 KEEPALIVE_SECONDS = 75
 # A client that takes its answer in slower than 1 KB/s holds a connection, not a download.
 WRITE_SECONDS, WRITE_BYTES = 10, 10_240
+MOST_SENT_AHEAD = 8
 # Beyond the limit, so that probes find a way in.
 RESERVE = 64
 MAX_CLIENT_CONNECTIONS = 4096
@@ -91,20 +92,28 @@ class Connection(AnsweringProtocol):
             keepalive_timeout=KEEPALIVE_SECONDS,
             access_log=None,  # type: ignore[arg-type]  # as aiohttp's runners do it
             auto_decompress=False,
+            # Twice as much is what a body may wait with, before no more is read.
+            read_bufsize=MAX_BODY_BYTES // 2,
+        )
+        # Nor is it where so many requests were sent ahead, each with its body.
+        self._max_msg_queue_size, self._msg_queue_resume_size = (
+            MOST_SENT_AHEAD,
+            MOST_SENT_AHEAD // 2,
         )
         self._server = server
         self._silence: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._unsent = 0
         self._body = None
+        self._heard_all = False
         self._arrived = 0.0
         self._busy = self._handling = False
         self.refused: str | None = None
 
     @property
     def busy(self) -> bool:
-        """Whether a whole request waits for its answer, or part of one for its rest."""
-        return self._busy
+        """Whether a request waits for its rest or its answer, or an answer to be taken in."""
+        return self._busy or self._paused
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Make room for the connection, and give the client a while to say what it wants."""
@@ -153,12 +162,12 @@ class Connection(AnsweringProtocol):
         if not self._messages:
             return
         self._heard()
-        if self._busy:
-            return  # sent ahead: it has its turn after the one before
-        if waiter is not None and not self._server.gate.has_room() and self._turn_away():
+        if self._busy or waiter is None:
+            return  # sent ahead: it has its turn after the one before, and its answer taken in
+        if not self._server.gate.has_room() and self._turn_away():
             return
         self._begin()
-        if waiter is not None and not waiter.done():
+        if not waiter.done():
             waiter.set_result(None)
 
     def _turn_away(self) -> bool:

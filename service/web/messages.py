@@ -53,7 +53,7 @@ async def read(
             refusal, body = error, b""
         except TimeoutError:
             refusal = BodyTooSlow()
-        except (web.RequestPayloadError, ConnectionError):
+        except (web.RequestPayloadError, ConnectionError, RuntimeError):  # the last: it is closed
             refusal = MalformedMessage()
     return without_body(message, body), refusal
 
@@ -123,7 +123,7 @@ def answer_bytes(answer: ApiResponse, *, last: bool, old: bool) -> bytes:
     lines = [f"{name}: {value}" for name, value in headers.items()]
     told = "\r\n".join(lines)
     ends = len(lines) - 1
-    if told.count("\n") != ends or told.count("\r") != ends:
+    if told.count("\n") != ends or told.count("\r") != ends or "\0" in told:
         raise ValueError("a header with a line break in it")
     head = f"{_STATUS_LINES[answer.status]}{rfc822_formatted_time()}\r\n{told}\r\n\r\n"
     return head.encode() + body

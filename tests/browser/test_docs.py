@@ -92,14 +92,24 @@ async def test_an_image_is_edited_and_deleted_from_the_page(visits: Visits, api:
     assert (status, problem["type"]) == (404, "urn:mont:problem:image-not-found")
 
 
-async def test_a_refusal_is_shown_with_its_examples(visits: Visits) -> None:
-    page = await visits.open("/docs")
+async def test_a_refusal_is_shown_with_its_examples_in_the_dark_where_that_is_wanted(
+    visits: Visits,
+) -> None:
+    turned = "getComputedStyle(document.documentElement).filter !== 'none'"
+    page = await visits.open("/docs", color_scheme="dark")
     block = await opened(page, "complete")
+    assert await page.evaluate(turned)
+    await shot(page, "docs-dark")
+    await page.emulate_media(color_scheme="light")
+    assert not await page.evaluate(turned)
     conflict = block.locator(".responses-wrapper tr[data-code='409']")
     await expect(conflict.get_by_text("urn:mont:problem:upload-unsettled")).to_be_visible()
     examples = conflict.locator("select.examples-select-element")
     await examples.select_option("upload-unsettled")
     await expect(conflict.get_by_text('"Upload unsettled"')).to_be_visible()
+    await page.evaluate("localStorage.setItem('mont.theme', 'dark')")  # as the gallery does
+    await page.reload()
+    assert await page.evaluate(turned)
 
 
 async def test_behind_a_path_prefix_calls_go_through_it_too(visits: Visits) -> None:
@@ -151,23 +161,3 @@ async def test_where_it_matters_who_asks_the_page_lets_one_say_so(
         assert credential not in json.dumps(await page.context.storage_state())
         await shot(page, f"docs-{mode}")
         await page.close()
-
-
-async def test_it_is_dark_where_that_is_preferred_or_was_chosen_in_the_gallery(
-    visits: Visits,
-) -> None:
-    turned = "getComputedStyle(document.documentElement).filter !== 'none'"
-    page = await visits.open("/docs", color_scheme="dark")
-    await expect(page.locator("#operations-images-upload_url")).to_be_visible()
-    assert await page.evaluate(turned)
-    await shot(page, "docs-dark")
-    await page.goto("/")
-    await page.get_by_role("button", name="Dark theme").click()
-    await page.goto("/docs")
-    assert not await page.evaluate(turned)
-    await page.emulate_media(color_scheme="light")
-    assert not await page.evaluate(turned)
-    await page.goto("/")
-    await page.get_by_role("button", name="Dark theme").click()
-    await page.goto("/docs")
-    assert await page.evaluate(turned)

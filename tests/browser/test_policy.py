@@ -23,7 +23,7 @@ async def test_hosts_of_links_are_reached_and_no_others(
     visits: Visits, stores: tuple[Settings, Clients]
 ) -> None:
     # What the browser has against the page is an error on its console, and fails the test.
-    visits.expect('violates .* "connect-src')
+    visits.expect("violates the")
     public = str(stores[0].aws_endpoint_url).replace("127.0.0.1", "localhost")
     settings = replace(stores[0], s3_public_endpoint_url=public, **IMGPROXY)
     thumbnails: list[str] = []

@@ -388,6 +388,62 @@ class Broken:
         return ApiResponse(200, {"X-Odd": self._value})
 
 
+async def test_however_many_are_sent_ahead_each_is_answered_in_its_turn(wire: Wire) -> None:
+    names = [f"n{number}" for number in range(120)]
+    length = str(len(DECLARATION)).encode()
+
+    def request(name: str, with_body: bool) -> bytes:
+        this_id = f"X-Request-Id: {name}\r\n".encode()
+        if not with_body:
+            return b"GET /livez HTTP/1.1\r\nHost: x\r\n" + this_id + b"\r\n"
+        head = b"POST /images/upload-url HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        return head + this_id + b"Content-Length: " + length + b"\r\n\r\n" + DECLARATION
+
+    # The first body in a packet of its own: its request is begun before the others are parsed.
+    head, _, body = request(names[0], True).partition(b"\r\n\r\n")
+    await wire.write(head + b"\r\n\r\n")
+    await wire.write(body + b"".join(request(each, int(each[1:]) % 3 == 0) for each in names[1:]))
+    for name in names:
+        answer = await wire.read()
+        assert (answer.status, answer.headers["x-request-id"]) == (200, name)
+    assert await is_alive(wire)
+
+
+async def test_a_client_that_has_said_all_is_still_answered(door: str) -> None:
+    for sent in (1, 40):
+        reader, writer = await asyncio.open_connection(*_place(door))
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * sent)
+        writer.write_eof()
+        wire = Wire(reader, writer)
+        assert [(await wire.read()).status for _ in range(sent)] == [200] * sent
+        assert await wire.ended()
+        await wire.close()
+
+
+async def test_a_client_that_has_said_half_is_let_go(door: str) -> None:
+    reader, writer = await asyncio.open_connection(*_place(door))
+    writer.write(b"POST /images/complete HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+    writer.write_eof()
+    wire = Wire(reader, writer)
+    assert await wire.ended()
+    await wire.close()
+
+
+def _place(address: str) -> tuple[str, int]:
+    parts = urlsplit(address)
+    return str(parts.hostname), int(parts.port or 0)
+
+
+async def test_chunks_of_http_1_0_are_the_last_of_their_connection(wire: Wire) -> None:
+    await wire.write(
+        b"POST /images/upload-url HTTP/1.0\r\nContent-Type: application/json\r\n",
+        b"Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"%x\r\n%s\r\n0\r\n\r\n" % (len(DECLARATION), DECLARATION),
+    )
+    assert (await wire.read()).headers["connection"] == "close"
+    assert await wire.ended()
+
+
 # Bodies that are not what they seem
 
 
@@ -606,7 +662,77 @@ async def test_nothing_under_way_is_left_over_when_clients_leave(stores: Setting
         await wire.close()
 
 
+async def test_answers_that_nobody_takes_in_are_no_backlog(stores: Settings) -> None:
+    gate = Gate(1, time.perf_counter)
+    async with small_door(stores, gate, 9) as address:
+        _, writer = await asyncio.open_connection(*_place(address), limit=1024)
+        ask = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
+        writer.write(ask * 20)
+        wire = await connect(address)
+        for _ in range(20):  # each a turn of the server, and more, for what was sent ahead
+            assert await is_alive(wire)
+            writer.write(ask)
+        assert gate.under_way == 0
+        await wire.close()
+        writer.transport.abort()
+
+
+async def test_what_is_sent_ahead_is_taken_in_bit_by_bit(
+    stores: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+    whole = connections.Connection.data_received
+
+    def data_received(self: connections.Connection, data: bytes) -> None:
+        whole(self, data)
+        held.append(sum(payload.total_bytes for _, payload in self._messages))
+
+    monkeypatch.setattr(connections.Connection, "data_received", data_received)
+    async with small_door(stores, Gate(1, time.perf_counter), 9) as address:
+        _, writer = await asyncio.open_connection(*_place(address), limit=1024)
+        body = b"x" * 60_000
+        writer.write(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
+        for _ in range(500):
+            writer.write(
+                b"POST /images/complete HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n" + body
+            )
+        wire = await connect(address)
+        for _ in range(50):
+            assert await is_alive(wire)
+        writer.transport.abort()
+        await wire.close()
+    assert 60_000 < max(held) < 1_000_000
+
+
 # The end
+
+
+async def test_an_answer_that_is_being_taken_in_is_waited_for(stores: Settings) -> None:
+    stop = asyncio.Event()
+    opened: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
+
+    async def serve() -> None:
+        async with open_standalone(stores) as pipeline:
+            server = make_server(pipeline)
+            async with listening(server, "127.0.0.1", 0, grace=20) as place:
+                opened.set_result(place)
+                await stop.wait()
+
+    serving = asyncio.create_task(serve())
+    reader, writer = await asyncio.open_connection(*await opened, limit=1024)
+    writer.write(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 8)
+    await reader.readuntil(b"\r\n\r\n")
+    stop.set()
+    read = 0
+    async with asyncio.timeout(LIMIT):
+        while await is_listening("http://{}:{}".format(*opened.result())):
+            pass
+        assert not serving.done()
+        while piece := await reader.read(65_536):
+            read += len(piece)
+    assert read > 1_000_000
+    await serving
+    writer.close()
 
 
 async def test_a_connection_kept_open_is_told_that_the_server_stops(stores: Settings) -> None:

@@ -194,6 +194,22 @@ async def test_a_stream_that_refuses_fails_no_request_and_not_the_next_line(
     assert "no space left on device" in capsys.readouterr().err
 
 
+async def test_of_many_lines_those_after_one_that_failed_are_written() -> None:
+    stream = Stream()
+    stream.refusals = 1
+    with writing_to(stream) as lines:
+        for number in range(100):  # far more than are written at once
+            AccessLog().answered(answered(f"/images/{number}"))
+        lines.soon(lambda: json.dumps(object()).encode())
+        AccessLog().answered(answered("/behind"))
+        await asyncio.sleep(0)
+        AccessLog().answered(answered("/later"))
+        await asyncio.sleep(0)
+    paths = [line["path"] for line in told("".join(stream.writes))]
+    assert paths[-3:] == ["/images/99", "/behind", "/later"]
+    assert 60 < len(paths) < 102
+
+
 class Keeping(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
@@ -221,6 +237,24 @@ async def test_whoever_else_listens_gets_a_record_of_each_request(name: str) -> 
     (record,) = other.records
     assert vars(record)["facts"]["path"] == "/images"
     assert [line["path"] for line in told("".join(stream.writes))] == ["/images"]
+
+
+async def test_a_filter_is_asked_about_each_request() -> None:
+    def unless_probe(record: logging.LogRecord) -> bool:
+        return vars(record)["facts"]["path"] != "/livez"
+
+    logger, stream = logging.getLogger("service.access"), Stream()
+    for place in ("logger", "handler"):
+        with writing_to(stream) as lines:
+            filtered = logger if place == "logger" else lines
+            filtered.addFilter(unless_probe)
+            try:
+                for path in ("/livez", f"/{place}"):
+                    AccessLog().answered(answered(path))
+                await asyncio.sleep(0)
+            finally:
+                filtered.removeFilter(unless_probe)
+    assert [line["path"] for line in told("".join(stream.writes))] == ["/logger", "/handler"]
 
 
 @pytest.mark.parametrize("path", ["/images", "/\udce4", "/\u2028\n"])

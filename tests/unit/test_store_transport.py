@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -78,7 +78,15 @@ async def test_a_long_body_arrives_whole(session: StoreSession, store: ScriptedS
     assert store.asked[0].body == body
 
 
-@pytest.mark.parametrize("broken", ["\r\n", "\n", "\r"])
+async def test_a_body_that_no_length_tells_of_is_never_sent(
+    session: StoreSession, store: ScriptedStore
+) -> None:
+    with pytest.raises(HTTPClientError, match="of its own"):
+        await ask(session, store, "GET", b"GET / HTTP/1.1\r\n\r\n")
+    assert store.asked == []
+
+
+@pytest.mark.parametrize("broken", ["\r\n", "\n", "\r", "\0"])
 async def test_a_value_with_a_line_break_is_never_sent(
     session: StoreSession, store: ScriptedStore, broken: str
 ) -> None:
@@ -178,6 +186,55 @@ async def test_an_answer_that_nobody_waited_for_is_nobody_elses(
         await waiting
     assert (await ask(session, store)).body == b"good"
     assert [asked.connection for asked in store.asked] == [1, 1, 2]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_what_a_store_says_unasked_is_no_answer(session: StoreSession, method: str) -> None:
+    idle, said = asyncio.Event(), asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal first
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                target = (await reader.readuntil(b"\r\n\r\n")).split()[1]
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + target)
+                if first:
+                    first = False
+                    await idle.wait()
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstale")
+                    said.set()
+        writer.close()
+
+    first = True
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        assert (await session.exchange(method, url, "/a", HOST, b"")).body == b"/a"
+        idle.set()
+        await said.wait()
+        for _ in range(10):  # it is in the socket, and read in one of the next turns
+            await asyncio.sleep(0)
+        for target in ("/b", "/c", "/d"):
+            assert (await session.exchange(method, url, target, HOST, b"")).body == target.encode()
+
+
+async def test_after_the_news_that_an_answer_will_come_silence_is_as_long_as_before() -> None:
+    async with scripted_store() as store, session_of(patience=0.04) as session:
+        store.script = [Said(b"HTTP/1.1 103 Early Hints\r\nx: y\r\n\r\n")]
+        with pytest.raises(ReadTimeoutError):
+            await ask(session, store)
+
+
+async def test_another_protocol_is_no_answer(session: StoreSession, store: ScriptedStore) -> None:
+    store.script = [Said(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n" + b"x" * 99)]
+    with pytest.raises(ConnectionClosedError):
+        await ask(session, store)
+
+
+async def test_a_session_that_was_closed_opens_anew(store: ScriptedStore) -> None:
+    session = StoreSession(verify=False, timeout=(2, 4))
+    for _ in range(2):
+        async with session:
+            assert (await ask(session, store)).body == b"good"
 
 
 async def test_a_connection_that_fell_silent_is_left_and_its_place_is_free_again() -> None:
