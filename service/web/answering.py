@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
+from contextlib import suppress
 
 from aiohttp import StreamReader, web
 from aiohttp.http import HttpVersion10, RawRequestMessage
@@ -82,13 +83,13 @@ class AnsweringProtocol(ABC, web.RequestHandler):
                 waiter.set_result(None)
         if self._paused:
             await self._drained()
-        if not payload.is_eof():
-            last = not await self._passed_over(payload) or last
+        if not payload.is_eof():  # which makes it the last
+            await self._pass_over(payload)
+            return False
         if last or self._close or self._force_close:
             return False
         if not whole:
             self._take_in_more()
-            self.data_received(b"")  # where the parser stopped, being full, nothing else would
         return not self._heard_all or bool(self._messages)
 
     async def _answer(self, message: object, payload: StreamReader) -> bool:
@@ -147,15 +148,12 @@ class AnsweringProtocol(ABC, web.RequestHandler):
         except ConnectionError:
             self.force_close()
 
-    async def _passed_over(self, payload: StreamReader) -> bool:
-        """Read what is left of a body, for a moment; whether that was all."""
-        try:
+    async def _pass_over(self, payload: StreamReader) -> None:
+        """Read what is left of a body, for a moment."""
+        with suppress(TimeoutError, web.RequestPayloadError, ConnectionError):
             async with asyncio.timeout(LINGERING_SECONDS):
                 while not payload.is_eof() and self.transport is not None:
                     await payload.readany()
-        except (TimeoutError, web.RequestPayloadError, ConnectionError):
-            return False
-        return True
 
     def _keep(self) -> None:
         """Keep the connection for the next request."""

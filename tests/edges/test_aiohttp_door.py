@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import sys
 import time
 import zlib
 from collections.abc import AsyncIterator
@@ -167,6 +168,15 @@ async def test_a_body_that_says_that_it_is_too_large_is_not_waited_for(wire: Wir
     assert answer.headers["connection"] == "close"
 
 
+async def test_a_refusal_arrives_where_much_of_the_body_is_still_on_its_way(wire: Wire) -> None:
+    await wire.write(
+        b"POST /images/complete HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n\r\n"
+    )
+    for _ in range(200):
+        await wire.write(b"x" * 100_000)
+    (await wire.read()).problem(413)
+
+
 @pytest.mark.parametrize("chunk", [b"zz\r\n{}\r\n", b"-1\r\n{}\r\n"])
 async def test_a_broken_chunk_is_a_problem(wire: Wire, chunk: bytes) -> None:
     await wire.write(
@@ -216,6 +226,19 @@ async def test_a_connection_is_kept_for_the_next_request(
         assert await is_alive(first)
         await first.close()
         await silent.close()
+
+
+async def test_a_connection_is_kept_for_so_long_after_each_answer(
+    stores: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "KEEPALIVE_SECONDS", 0.2)
+    async with open_door(stores) as address:
+        wire = await connect(address)
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until:
+            assert await is_alive(wire)
+        assert await wire.ended()
+        await wire.close()
 
 
 async def test_a_client_that_leaves_in_the_middle_harms_nobody(door: str) -> None:
@@ -412,10 +435,11 @@ async def test_however_many_are_sent_ahead_each_is_answered_in_its_turn(wire: Wi
 async def test_a_client_that_has_said_all_is_still_answered(door: str) -> None:
     for sent in (1, 40):
         reader, writer = await asyncio.open_connection(*_place(door))
-        writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * sent)
+        # Not there: what takes a store to find out, after the client's end has been seen.
+        writer.write(f"GET /images/{uuid4()} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * sent)
         writer.write_eof()
         wire = Wire(reader, writer)
-        assert [(await wire.read()).status for _ in range(sent)] == [200] * sent
+        assert [(await wire.read()).status for _ in range(sent)] == [404] * sent
         assert await wire.ended()
         await wire.close()
 
@@ -664,17 +688,29 @@ async def test_nothing_under_way_is_left_over_when_clients_leave(stores: Setting
 
 async def test_answers_that_nobody_takes_in_are_no_backlog(stores: Settings) -> None:
     gate = Gate(1, time.perf_counter)
-    async with small_door(stores, gate, 9) as address:
-        _, writer = await asyncio.open_connection(*_place(address), limit=1024)
-        ask = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
-        writer.write(ask * 20)
-        wire = await connect(address)
-        for _ in range(20):  # each a turn of the server, and more, for what was sent ahead
-            assert await is_alive(wire)
-            writer.write(ask)
-        assert gate.under_way == 0
-        await wire.close()
-        writer.transport.abort()
+    async with open_standalone(stores, gate=gate) as pipeline:
+        server = make_server(pipeline, gate)
+        async with listening(server, "127.0.0.1", 0, grace=1) as (host, port):
+            await _leave_answers(f"http://{host}:{port}", server, gate)
+
+
+async def _leave_answers(address: str, server: connections.Server, gate: Gate) -> None:
+    wire = await connect(address)
+    await wire.write(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n")
+    longest = len((await wire.read()).body)
+    await wire.close()
+    _, writer = await asyncio.open_connection(*_place(address), limit=1024)
+    ask = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
+    writer.write(ask * 20)
+    wire = await connect(address)
+    for _ in range(20):  # each a turn of the server, and more, for what was sent ahead
+        assert await is_alive(wire)
+        writer.write(ask)
+    assert gate.under_way == 0
+    unsent = [each.transport.get_write_buffer_size() for each in server.open if each.transport]
+    assert 0 < max(unsent) < 2 * longest
+    await wire.close()
+    writer.transport.abort()
 
 
 async def test_what_is_sent_ahead_is_taken_in_bit_by_bit(
@@ -690,11 +726,12 @@ async def test_what_is_sent_ahead_is_taken_in_bit_by_bit(
     monkeypatch.setattr(connections.Connection, "data_received", data_received)
     async with small_door(stores, Gate(1, time.perf_counter), 9) as address:
         _, writer = await asyncio.open_connection(*_place(address), limit=1024)
-        body = b"x" * 60_000
+        body = b"x" * 400_000
         writer.write(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
-        for _ in range(500):
+        for _ in range(50):
             writer.write(
-                b"POST /images/complete HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n" + body
+                b"POST /images/complete HTTP/1.1\r\nHost: x\r\nContent-Length: 400000\r\n\r\n"
+                + body
             )
         wire = await connect(address)
         for _ in range(50):
@@ -707,7 +744,11 @@ async def test_what_is_sent_ahead_is_taken_in_bit_by_bit(
 # The end
 
 
-async def test_an_answer_that_is_being_taken_in_is_waited_for(stores: Settings) -> None:
+async def test_an_answer_that_is_being_taken_in_is_waited_for(
+    stores: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The package has a function of this name.
+    monkeypatch.setattr(sys.modules["service.web.listening"], "_LAST_CALL", 0.0)
     stop = asyncio.Event()
     opened: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
 
