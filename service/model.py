@@ -27,7 +27,7 @@ LOWEST_ID = "00000000-0000-0000-0000-000000000000"
 HIGHEST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Description:
     """What a client says about an image, as opposed to what the service verifies."""
 
@@ -229,7 +229,7 @@ class StoredObject:
     head: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class UploadForm:
     """A presigned POST: send `fields` in this order as form fields, then the bytes as `file`."""
 

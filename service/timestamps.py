@@ -21,8 +21,8 @@ _MICROSECOND = timedelta(microseconds=1)
 
 def to_text(moment: datetime) -> str:
     """`2026-02-13T10:30:00.000000Z`: always 27 characters, whatever the moment."""
-    naive = moment.astimezone(UTC).replace(tzinfo=None)
-    return naive.isoformat(timespec="microseconds") + "Z"
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.isoformat(timespec="microseconds")[:26] + "Z"  # for +00:00
 
 
 def to_micros(text: str) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
@@ -157,18 +158,36 @@ async def _asked(settings: Settings, stack: AsyncExitStack) -> _Stores:
     )
 
 
-@contextmanager
-def translated(store: str) -> Iterator[None]:
-    """Raise StoreUnavailable for whatever botocore or the network raises inside."""
-    try:
-        yield
-    except ClientError as error:
+class translated:  # noqa: N801  # read as what it does
+    """With it, StoreUnavailable is raised for whatever botocore or the network raises inside."""
+
+    # A generator's context manager would cost each call of a store a microsecond.
+    __slots__ = ("_store",)
+
+    def __init__(self, store: str) -> None:
+        self._store = store
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            _translate(self._store, error)
+
+
+def _translate(store: str, error: BaseException) -> None:
+    if isinstance(error, ClientError):
         details = error.response.get("Error", {})
         code, message = str(details.get("Code")), str(details.get("Message"))
         # Told that a signature is wrong, one is also told all that was signed: session tokens too.
         told = "" if "Signature" in code else f": {message}"
         raise StoreUnavailable(store, f"{error.operation_name}: {code}{told}") from error
-    except (BotoCoreError, OSError, *_aiohttp_errors()) as error:
+    if isinstance(error, (BotoCoreError, OSError, *_aiohttp_errors())):
         raise StoreUnavailable(store, f"{type(error).__name__}: {error}") from error
 
 

@@ -69,8 +69,14 @@ class Presigner:
         named = json.dumps([*Conditions, {"bucket": Bucket}, {"key": Key}])
         text = f"{form.before}{named[1:-1]}{form.behind}"
         policy = binascii.b2a_base64(text.encode(), newline=False).decode()
-        fields = {**Fields, "key": Key, **form.fields, "policy": policy}
-        fields["x-amz-signature"] = self._signer.signature(keys, stamp, policy)
+        signature = self._signer.signature(keys, stamp, policy)
+        fields = {
+            **Fields,
+            "key": Key,
+            **form.fields,
+            "policy": policy,
+            "x-amz-signature": signature,
+        }
         return {"url": self._form_url, "fields": fields}
 
     def _make_form(self, access_key: str, token: str | None, stamp: str, seconds: int) -> _Form:

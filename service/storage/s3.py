@@ -41,14 +41,15 @@ class S3ImageObjects:
     ) -> UploadForm:
         """See `ports.ImageObjects`."""
         fields = {"Content-Type": content_type}
-        fields |= {f"x-amz-meta-{name}": value for name, value in metadata.items()}
+        for name, value in metadata.items():
+            fields[f"x-amz-meta-{name}"] = value
         conditions: list[object] = [{name: value} for name, value in fields.items()]
         conditions.append(["content-length-range", size, size])
         with translated(_STORE):
             post = await self._signer.generate_presigned_post(
                 self._bucket, key, Fields=fields, Conditions=conditions, ExpiresIn=expires_in
             )
-        return UploadForm(post["url"], {"key": post["fields"].pop("key"), **post["fields"]})
+        return UploadForm(post["url"], {"key": key, **post["fields"]})
 
     async def download_url(
         self,
