@@ -26,7 +26,7 @@ format: .venv/.installed-check ## Format the code and mend what lint can mend
 	$(BIN)/ruff check --fix .
 
 build: .venv/.installed-check ## Build the wheel, install it in an empty environment and serve with it
-	rm -rf build/wheel
+	rm -rf build/wheel build/lib build/bdist.*
 	$(BIN)/python -m build --quiet --wheel --outdir build/wheel
 	$(BIN)/python tests/try_wheel.py build/wheel
 

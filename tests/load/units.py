@@ -16,6 +16,7 @@ from typing import Any
 
 from service.settings import Settings
 from service.storage.items import TIMELINE_SHARDS
+from service.storage.outbox import DUE_SHARDS
 from tests.load.growth import Cost, filled, measured
 from tests.load.in_process import logging_to_nowhere
 from tests.load.simulated.stores import SimulatedStores
@@ -29,7 +30,8 @@ _COUNTED = ("upload-url", "complete", "list", "list-all", "get", "edit", "downlo
 
 EXTRAS: Mapping[str, Mapping[str, Any]] = {
     "storage-quota": {"storage_quota_images": 10**9},
-    "events": {"events": "webhook"},
+    # At its start the server looks how many events wait.
+    "events": {"events": "webhook", "own_calls": DUE_SHARDS},
 }
 """What a deployment may turn on, as settings: what calls then take more is counted, too."""
 
