@@ -14,7 +14,7 @@ run: .venv/.installed-run ## Start the service with everything it needs (HOST, P
 	@exec $(BIN)/mont serve
 
 test: .venv/.installed-test ## Run every test that this machine can run
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -rs $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadgroup -rs $(PYTEST_ARGS)
 
 check: .venv/.installed-check ## Check format, lint and types
 	$(BIN)/ruff format --check .

@@ -132,7 +132,7 @@ def port_of(url: str) -> int:
 async def is_refused(url: str) -> bool:
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port_of(url))
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # the latter while it is being closed
         return True
     writer.close()
     return False
