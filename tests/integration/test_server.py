@@ -129,7 +129,7 @@ async def test_a_killed_server_takes_its_backend_with_it():
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port)).close()
-            except ConnectionRefusedError:
+            except (ConnectionRefusedError, ConnectionResetError):  # the latter while it closes
                 return
             await asyncio.sleep(0.02)
 
