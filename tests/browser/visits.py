@@ -105,8 +105,10 @@ async def shot(page: Page, name: str) -> None:
 
 
 async def pictures_shown(page: Page) -> None:
-    """Wait until every card shows its picture."""
+    """Wait until every card shows its picture: on small screens the last one has to be gone to."""
+    await cards(page).last.scroll_into_view_if_needed()
     await expect(page.locator("#grid > li:not(.shown)")).to_have_count(0)
+    await page.evaluate("scrollTo(0, 0)")
 
 
 async def pictures_in_view(page: Page) -> None:
