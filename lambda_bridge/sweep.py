@@ -14,9 +14,7 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 from lambda_bridge.observation import NAMESPACE, SERVICE, logger
-from service.errors import StoreUnavailable
-from service.events.waiting import overdue_seconds
-from service.ports import Outbox
+from service.events.waiting import tell_what_waits
 from service.scheduled_sweep import run_scheduled
 from service.settings import Settings, load_settings
 from service.storage.clients import open_clients
@@ -62,9 +60,8 @@ async def _sweep(
 ) -> list[Report]:
     async with open_clients(settings, os.environ) as clients:
         if settings.events == "webhook":
-            await _tell_what_waits(
-                DynamoDBOutbox(clients.dynamodb, settings.events_table_name, "webhook")
-            )
+            outbox = DynamoDBOutbox(clients.dynamodb, settings.events_table_name, "webhook")
+            await tell_what_waits(outbox, _measure_waiting, _now)
         return await run_scheduled(
             stores_of(settings, clients),
             DynamoDBSweepNotes(clients.dynamodb, settings.usage_table_name),
@@ -75,16 +72,10 @@ async def _sweep(
         )
 
 
-async def _tell_what_waits(outbox: Outbox) -> None:
-    """By the names of the standalone server, which is who sends it."""
-    try:
-        backlog = await outbox.backlog()
-    except StoreUnavailable as error:  # no reason not to sweep
-        logger.warning("how many events wait is not known: %s: %s", error.store, error.cause)
-        return
-    _measure("mont_events_waiting", MetricUnit.Count, backlog.waiting)
-    overdue = overdue_seconds(backlog, _now())
-    _measure("mont_events_overdue_seconds", MetricUnit.Seconds, overdue)
+def _measure_waiting(number: int, overdue_seconds: float) -> None:
+    """By the names of the standalone server, which is who sends events."""
+    _measure("mont_events_waiting", MetricUnit.Count, number)
+    _measure("mont_events_overdue_seconds", MetricUnit.Seconds, overdue_seconds)
 
 
 def _now() -> datetime:

@@ -23,7 +23,18 @@ TellWaiting = Callable[[int, float], None]
 """Told how many events wait, and how many seconds the first of them is overdue."""
 
 
-def overdue_seconds(backlog: Backlog, now: datetime) -> float:
+async def tell_what_waits(outbox: Outbox, tell: TellWaiting, now: Clock) -> bool:
+    """Look once; whether the outbox could be read. That it could not is logged."""
+    try:
+        backlog = await outbox.backlog()
+    except StoreUnavailable as error:
+        _log.warning("how many events wait is not known: %s: %s", error.store, error.cause)
+        return False
+    tell(backlog.waiting, _overdue_seconds(backlog, now()))
+    return True
+
+
+def _overdue_seconds(backlog: Backlog, now: datetime) -> float:
     """How long the first of these should have been tried; 0 where none is due yet."""
     if backlog.first_due_at is None:
         return 0.0
@@ -45,12 +56,7 @@ async def telling_what_waits(
 
 async def _look(outbox: Outbox, tell: TellWaiting, now: Clock) -> None:
     while True:
-        pause = _EVERY_SECONDS
-        try:
-            backlog = await outbox.backlog()
-            tell(backlog.waiting, overdue_seconds(backlog, now()))
-        except StoreUnavailable as error:
-            _log.warning("how many events wait is not known: %s: %s", error.store, error.cause)
-            pause = _AFTER_FAILURE_SECONDS
+        known = await tell_what_waits(outbox, tell, now)
+        pause = _EVERY_SECONDS if known else _AFTER_FAILURE_SECONDS
         # Replicas in step would all ask at once.
         await asyncio.sleep(pause * random.uniform(0.8, 1.2))

@@ -45,7 +45,6 @@ class Readiness:
 
     async def _ask(self) -> None:
         self._began += 1
-        number = self._began
         try:
             await together(check() for check in self._checks)
         except StoreUnavailable as failure:
@@ -53,4 +52,4 @@ class Readiness:
         else:
             self._failure = None
             self._well_until = self._clock() + _GOOD_FOR_SECONDS
-        self._ended = number
+        self._ended = self._began

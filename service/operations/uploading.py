@@ -207,9 +207,11 @@ async def _with_header(desk: Desk, key: str, stored: StoredObject) -> tuple[Stor
 
 async def _with_end(desk: Desk, key: str, stored: StoredObject, header: _Header) -> _Header:
     """What the bytes are, now that their end was looked at, too."""
-    if isinstance(header, imageformat.NotAnImage) or len(stored.head) == stored.size:
-        return header
-    if not imageformat.has_end(header.content_type):
+    if (
+        isinstance(header, imageformat.NotAnImage)
+        or len(stored.head) == stored.size
+        or not imageformat.has_end(header.content_type)
+    ):
         return header
     end = await desk.objects.read_tail(key, stored.size, imageformat.TAIL_BYTES)
     # Replaced meanwhile, it says nothing about these bytes, and they will not be promoted.

@@ -41,7 +41,6 @@ Destination = Literal["webhook", "eventbridge"]
 _STORE = "DynamoDB"
 # In each shard. Ten thousand of them fit into a page, but would cost as much as 128 reads.
 _COUNTED = 1_000
-_END_OF_TIME = "9999-12-31T23:59:59.999999Z"
 # Long enough to be asked for again after a weekend, and for somebody to find out why it is dead.
 _DELIVERED_KEPT, _DEAD_KEPT = timedelta(days=7), timedelta(days=30)
 _STATES: dict[str, EventState] = {
@@ -215,7 +214,7 @@ class DynamoDBOutbox:
                 Limit=_COUNTED,
             )
         waiting: int = answer["Count"]
-        first = await self._due_in(shard, _END_OF_TIME, 1) if waiting else []
+        first = await self._due_in(shard, timestamps.LATEST, 1) if waiting else []
         return Backlog(waiting, first[0][1] if first else None)
 
     async def _due_in(self, shard: int, now: str, limit: int) -> list[tuple[str, str]]:

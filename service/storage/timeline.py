@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
+from service import timestamps
 from service.model import HIGHEST_ID, LOWEST_ID, Image, Page, Position, Selection
 from service.together import together
 from service.values import value
@@ -22,7 +23,6 @@ from service.values import value
 _BEFORE_ALL = "0"
 # About what one answer of DynamoDB can hold (1 MB); more would only be cut.
 _MOST_ROWS = 1_000
-_BEHIND_ALL = "9999-12-31T23:59:59.999999Z"
 # A position as a pair of texts: pages compare hundreds.
 _Place = tuple[str, str]
 _place = attrgetter("upload_timestamp", "image_id")
@@ -254,7 +254,7 @@ class _Rank:
 
 def _bounds(selection: Selection, after: Position | None) -> Bounds:
     earliest = selection.earliest or _BEFORE_ALL
-    latest = selection.latest or _BEHIND_ALL
+    latest = selection.latest or timestamps.LATEST
     if after is not None and selection.order == "desc":
         latest = min(latest, after.timestamp)
     elif after is not None:

@@ -143,15 +143,7 @@ def _request(
 
 
 async def _exchanged(way: _Way, method: str, request: bytes, most: int | None) -> Reply:
-    try:
-        connection = await way.connector.connect(way.request, [], way.timeout)
-        while connection.protocol is not None and connection.protocol.should_close:
-            # It has said something while it was idle: read as the answer to this, it would be
-            # somebody else's, and so would be each that follows.
-            connection.close()
-            connection = await way.connector.connect(way.request, [], way.timeout)
-    except TimeoutError as error:
-        raise aiohttp.ConnectionTimeoutError("Connection timeout") from error
+    connection = await _connected(way)
     try:
         reply = await _answer(connection, way, method, request, most)
     except BaseException:
@@ -160,6 +152,20 @@ async def _exchanged(way: _Way, method: str, request: bytes, most: int | None) -
     # This closes it where something was left unread, which would be in the way of the next answer.
     connection.release()
     return reply
+
+
+async def _connected(way: _Way) -> Connection:
+    """A connection on which nothing has been said yet that could be taken for an answer."""
+    try:
+        while True:
+            connection = await way.connector.connect(way.request, [], way.timeout)
+            if connection.protocol is None or not connection.protocol.should_close:
+                return connection
+            # It has said something while it was idle: read as the answer to this, it would be
+            # somebody else's, and so would be each that follows.
+            connection.close()
+    except TimeoutError as error:
+        raise aiohttp.ConnectionTimeoutError("Connection timeout") from error
 
 
 async def _answer(

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from contextlib import suppress
+from typing import Any
 
 from aiohttp import StreamReader, web
 from aiohttp.http import HttpVersion10, RawRequestMessage
@@ -30,10 +31,13 @@ class AnsweringProtocol(ABC, web.RequestHandler):
 
     __slots__ = ("_body", "_heard_all")
 
-    # Of the request under way, for as long as it may be read.
-    _body: StreamReader | None
-    # Whether the client has said that it will send no more.
-    _heard_all: bool
+    def __init__(self, manager: web.Server, **options: Any) -> None:
+        """`options` are those of aiohttp's own."""
+        super().__init__(manager, **options)
+        # Of the request under way, for as long as it may be read.
+        self._body: StreamReader | None = None
+        # Whether the client has said that it will send no more.
+        self._heard_all = False
 
     @abstractmethod
     async def respond(

@@ -90,7 +90,7 @@ class Connection(AnsweringProtocol):
             server,
             loop=asyncio.get_running_loop(),
             keepalive_timeout=KEEPALIVE_SECONDS,
-            access_log=None,  # type: ignore[arg-type]  # as aiohttp's runners do it
+            access_log=None,
             auto_decompress=False,
             # Twice as much is what a body may wait with, before no more is read.
             read_bufsize=MAX_BODY_BYTES // 2,
@@ -104,8 +104,6 @@ class Connection(AnsweringProtocol):
         self._silence: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._unsent = 0
-        self._body = None
-        self._heard_all = False
         self._arrived = 0.0
         self._busy = self._handling = False
         self.refused: str | None = None
@@ -221,13 +219,9 @@ class Connection(AnsweringProtocol):
             answer = server.pipeline.turned_away(neutral, Overloaded())
             return answer, reason == "connections" or not payload.is_eof()
         arrival.set(self._arrived)
-        waited = 0.0
-        if payload.is_eof():
-            neutral, problem = await messages.read(message, payload, None)
-        else:
-            began = time.perf_counter()
-            neutral, problem = await messages.read(message, payload, self.transport)
-            waited = time.perf_counter() - began
+        began = time.perf_counter()
+        neutral, problem = await messages.read(message, payload, self.transport)
+        waited = time.perf_counter() - began
         answer = await server.pipeline.run(neutral, problem, waited=waited)
         last = (
             # What is left of the body is not worth reading, and without it the connection is lost.

@@ -79,8 +79,12 @@ class Wire:
 
 
 async def connect(address: str) -> Wire:
+    return Wire(*await asyncio.open_connection(*place_of(address)))
+
+
+def place_of(address: str) -> tuple[str, int]:
     parts = urlsplit(address)
-    return Wire(*await asyncio.open_connection(parts.hostname, parts.port))
+    return str(parts.hostname), int(parts.port or 0)
 
 
 @pytest.fixture
@@ -434,7 +438,7 @@ async def test_however_many_are_sent_ahead_each_is_answered_in_its_turn(wire: Wi
 
 async def test_a_client_that_has_said_all_is_still_answered(door: str) -> None:
     for sent in (1, 40):
-        reader, writer = await asyncio.open_connection(*_place(door))
+        reader, writer = await asyncio.open_connection(*place_of(door))
         # Not there: what takes a store to find out, after the client's end has been seen.
         writer.write(f"GET /images/{uuid4()} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * sent)
         writer.write_eof()
@@ -445,17 +449,12 @@ async def test_a_client_that_has_said_all_is_still_answered(door: str) -> None:
 
 
 async def test_a_client_that_has_said_half_is_let_go(door: str) -> None:
-    reader, writer = await asyncio.open_connection(*_place(door))
+    reader, writer = await asyncio.open_connection(*place_of(door))
     writer.write(b"POST /images/complete HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
     writer.write_eof()
     wire = Wire(reader, writer)
     assert await wire.ended()
     await wire.close()
-
-
-def _place(address: str) -> tuple[str, int]:
-    parts = urlsplit(address)
-    return str(parts.hostname), int(parts.port or 0)
 
 
 async def test_chunks_of_http_1_0_are_the_last_of_their_connection(wire: Wire) -> None:
@@ -502,12 +501,11 @@ async def test_a_client_that_does_not_take_in_its_answer_is_let_go(
 ) -> None:
     monkeypatch.setattr(connections, "WRITE_SECONDS", 0.1)
     async with open_door(stores) as address:
-        parts = urlsplit(address)
         with socket.socket() as greedy:
             greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             greedy.setblocking(False)
             loop = asyncio.get_running_loop()
-            await loop.sock_connect(greedy, (parts.hostname, parts.port))
+            await loop.sock_connect(greedy, place_of(address))
             ask = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
             async with asyncio.timeout(LIMIT):
                 with pytest.raises(ConnectionError):
@@ -699,7 +697,7 @@ async def _leave_answers(address: str, server: connections.Server, gate: Gate) -
     await wire.write(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n")
     longest = len((await wire.read()).body)
     await wire.close()
-    _, writer = await asyncio.open_connection(*_place(address), limit=1024)
+    _, writer = await asyncio.open_connection(*place_of(address), limit=1024)
     ask = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
     writer.write(ask * 20)
     wire = await connect(address)
@@ -725,7 +723,7 @@ async def test_what_is_sent_ahead_is_taken_in_bit_by_bit(
 
     monkeypatch.setattr(connections.Connection, "data_received", data_received)
     async with small_door(stores, Gate(1, time.perf_counter), 9) as address:
-        _, writer = await asyncio.open_connection(*_place(address), limit=1024)
+        _, writer = await asyncio.open_connection(*place_of(address), limit=1024)
         body = b"x" * 400_000
         writer.write(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 4)
         for _ in range(50):
@@ -744,39 +742,8 @@ async def test_what_is_sent_ahead_is_taken_in_bit_by_bit(
 # The end
 
 
-async def test_an_answer_that_is_being_taken_in_is_waited_for(
-    stores: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The package has a function of this name.
-    monkeypatch.setattr(sys.modules["service.web.listening"], "_LAST_CALL", 0.0)
-    stop = asyncio.Event()
-    opened: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
-
-    async def serve() -> None:
-        async with open_standalone(stores) as pipeline:
-            server = make_server(pipeline)
-            async with listening(server, "127.0.0.1", 0, grace=20) as place:
-                opened.set_result(place)
-                await stop.wait()
-
-    serving = asyncio.create_task(serve())
-    reader, writer = await asyncio.open_connection(*await opened, limit=1024)
-    writer.write(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 8)
-    await reader.readuntil(b"\r\n\r\n")
-    stop.set()
-    read = 0
-    async with asyncio.timeout(LIMIT):
-        while await is_listening("http://{}:{}".format(*opened.result())):
-            pass
-        assert not serving.done()
-        while piece := await reader.read(65_536):
-            read += len(piece)
-    assert read > 1_000_000
-    await serving
-    writer.close()
-
-
-async def test_a_connection_kept_open_is_told_that_the_server_stops(stores: Settings) -> None:
+async def stoppable_door(stores: Settings) -> tuple[str, asyncio.Event, asyncio.Task[None]]:
+    """A door's address, what tells it to stop, and the task that is done once it has."""
     stop = asyncio.Event()
     opened: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
@@ -788,11 +755,38 @@ async def test_a_connection_kept_open_is_told_that_the_server_stops(stores: Sett
                 await stop.wait()
 
     serving = asyncio.create_task(serve())
-    wire = await connect(await opened)
+    return await opened, stop, serving
+
+
+async def test_an_answer_that_is_being_taken_in_is_waited_for(
+    stores: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The package has a function of this name.
+    monkeypatch.setattr(sys.modules["service.web.listening"], "_LAST_CALL", 0.0)
+    address, stop, serving = await stoppable_door(stores)
+    reader, writer = await asyncio.open_connection(*place_of(address), limit=1024)
+    writer.write(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 8)
+    await reader.readuntil(b"\r\n\r\n")
+    stop.set()
+    read = 0
+    async with asyncio.timeout(LIMIT):
+        while await is_listening(address):
+            pass
+        assert not serving.done()
+        while piece := await reader.read(65_536):
+            read += len(piece)
+    assert read > 1_000_000
+    await serving
+    writer.close()
+
+
+async def test_a_connection_kept_open_is_told_that_the_server_stops(stores: Settings) -> None:
+    address, stop, serving = await stoppable_door(stores)
+    wire = await connect(address)
     assert await is_alive(wire)
     stop.set()
     async with asyncio.timeout(LIMIT):
-        while await is_listening(opened.result()):
+        while await is_listening(address):
             pass
     await wire.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
     answer = await wire.read()
