@@ -48,16 +48,12 @@ _HOPELESS = (
 _SAID_OF_ALL = re.compile(r"body\.(user_id|tags|description)\b")
 
 
-class NoImageFiles(Exception):
-    """A folder that was named has no image files; those in its folders were not asked for."""
-
-
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """Files to upload with their sizes; what cannot be, as (path, why)."""
 
     files: tuple[tuple[Path, int], ...]
-    problems: tuple[tuple[Path, OSError | NoImageFiles], ...]
+    problems: tuple[tuple[Path, OSError], ...]
 
     @property
     def size(self) -> int:
@@ -78,7 +74,7 @@ class Result:
 def choose(paths: Iterable[Path], *, recursive: bool) -> Chosen:
     """Each file once; folders stand for the image files in them. Never raises OSError."""
     files: dict[Path, tuple[Path, int]] = {}
-    problems: list[tuple[Path, OSError | NoImageFiles]] = []
+    problems: list[tuple[Path, OSError]] = []
     for given in paths:
         found: list[Path | OSError] = [given]
         if given.is_dir():
@@ -96,11 +92,9 @@ def choose(paths: Iterable[Path], *, recursive: bool) -> Chosen:
     return Chosen(tuple(files.values()), tuple(problems))
 
 
-def _nothing_in(folder: Path, *, recursive: bool) -> NoImageFiles:
+def _nothing_in(folder: Path, *, recursive: bool) -> OSError:
     deeper = not recursive and any(image_files(folder, recursive=True))
-    return NoImageFiles(
-        "no image files" + ("; --recursive looks into its folders" if deeper else "")
-    )
+    return OSError("no image files" + ("; --recursive looks into its folders" if deeper else ""))
 
 
 @dataclass(frozen=True, slots=True)

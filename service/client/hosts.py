@@ -48,6 +48,8 @@ class Host:
         while True:
             in_turn = await self._take_turn(wait)
             try:
+                if in_turn:
+                    await self._pause_alone()
                 result = await attempt()
             except MontError as error:
                 failures += 1
@@ -123,7 +125,7 @@ class Host:
             await self._retries.sleep(wait)
         while self._absent:
             if not self._probing:
-                await self._pause_alone()
+                self._probing = True
                 return True
             given_up = self._given_up
             await self._news.wait()
@@ -133,14 +135,8 @@ class Host:
 
     async def _pause_alone(self) -> None:
         """Wait by the failures of everybody: one after another they are like one caller."""
-        self._probing = True
         so_long = self.now() - self._since()
-        try:
-            await self._retries.sleep(self._retries.pause(max(1, self._failures), so_long))
-        except BaseException:
-            self._probing = False
-            self._tell()
-            raise
+        await self._retries.sleep(self._retries.pause(max(1, self._failures), so_long))
 
     def _tell(self) -> None:
         """Let all who wait for it look again."""

@@ -1,7 +1,7 @@
 """What the commands on a running service share: where it is, who asks, how failures end.
 
 Data goes to standard output and messages to standard error. Exit status: 0 all done, 1 something
-failed, 2 wrong usage, 130 interrupted, 141 left by whoever read standard output.
+failed, 2 wrong usage, 130 interrupted, 141 left by whoever read standard output (`ls`: 0).
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ function upload(files) {
     description: uploadDescription.value.trim(),
     isGone: (imageId) => deletion.isHidden(imageId),
   });
-  if (session.mustNameUser && !session.user) askForUser();
+  if (session.lacksUser) askForUser();
 }
 
 function askForUser() {

@@ -7,14 +7,12 @@
 import { line } from "./line.js";
 import { isAbort, Problem, problemOf } from "./problem.js";
 import { session } from "./session.js";
-import { Watch } from "./watch.js";
+import { ANSWER_SECONDS, Watch } from "./watch.js";
 
 // Taken from this module's own address (…/pages/http.js), so a path prefix needs no setting.
 const ROOT = new URL("../", import.meta.url);
 const TRIES = 5;
 const LONGEST_PAUSE = 30;
-// A little more than the service takes at most for an answer (REQUEST_TIME_LIMIT).
-const ANSWER_SECONDS = 12;
 const BUSY = new Set([429, 503]);
 const UNAUTHORIZED = "urn:mont:problem:unauthorized";
 const STORE_AWAY = "urn:mont:problem:store-unavailable";
@@ -23,7 +21,7 @@ const STORE_AWAY = "urn:mont:problem:store-unavailable";
 export const patience = new EventTarget();
 
 /** Wait; rejects with an AbortError when `signal` aborts first. */
-export function sleep(seconds, signal) {
+function sleep(seconds, signal) {
   return new Promise((resolve, reject) => {
     const abort = () => {
       clearTimeout(timer);
@@ -38,6 +36,7 @@ export function sleep(seconds, signal) {
   });
 }
 
+const until = (...signals) => AbortSignal.any(signals.filter(Boolean));
 const isLost = (problem) => problem.unanswered || problem.type === STORE_AWAY;
 
 /** The seconds before try number `attempt` + 1, or null when there is to be none. */
@@ -66,7 +65,6 @@ async function waitFor(problem, seconds, signal) {
  */
 export async function call(method, path, { signal, lasting = false, ...options } = {}) {
   const { ended, headers: credential } = session;
-  const until = (...signals) => AbortSignal.any(signals.filter(Boolean));
   const headers = { ...credential, ...options.headers };
   const stop = lasting ? signal : until(signal, ended);
   for (let attempt = 1; ; attempt += 1) {
@@ -89,13 +87,13 @@ export async function call(method, path, { signal, lasting = false, ...options }
   }
 }
 
-async function once(method, path, { query = {}, body, headers = {}, signal, keepalive = false }) {
+async function once(method, path, { query = {}, body, headers, signal, keepalive = false }) {
   const url = new URL(path, ROOT);
   for (const [name, value] of Object.entries(query)) {
     if (value) url.searchParams.set(name, value);
   }
   const watch = new Watch(ANSWER_SECONDS);
-  const stop = AbortSignal.any([watch.signal, signal].filter(Boolean));
+  const stop = until(watch.signal, signal);
   const sent = { Accept: "application/json", ...headers };
   const request = { method, headers: sent, signal: stop, keepalive, credentials: "omit" };
   if (body !== undefined) {

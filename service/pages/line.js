@@ -3,15 +3,14 @@
  * all who wait, until the service says that it is ready.
  */
 
-import { Watch } from "./watch.js";
+import { AWAY } from "./problem.js";
+import { ANSWER_SECONDS, Watch } from "./watch.js";
 
 const READY = new URL("../readyz", import.meta.url);
 const FIRST_PAUSE = 0.5;
 const LONGEST_PAUSE = 10;
-const ANSWER_SECONDS = 12;
 // Lost again so soon, the pauses grow on: the probe gets through where the rest does not.
 const CALM_MS = 30_000;
-const AWAY = new Set([502, 503, 504]);
 
 async function isReady() {
   const watch = new Watch(ANSWER_SECONDS);

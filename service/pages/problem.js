@@ -12,7 +12,8 @@ const FINAL = new Set([
   "urn:mont:problem:declaration-too-long",
   "urn:mont:problem:invalid-fields",
 ]);
-const AWAY = new Set([502, 503, 504]);
+/** What answers in place of a service or stores that are away. */
+export const AWAY = new Set([502, 503, 504]);
 
 /** A failure in words for people: an RFC 9457 document, or the lack of any answer (status 0). */
 export class Problem extends Error {
@@ -37,9 +38,9 @@ export class Problem extends Error {
     return this.unanswered || AWAY.has(this.status);
   }
 
-  /** True when no other try can succeed. */
+  /** True when no other try can succeed; for another user, one may. */
   get final() {
-    return FINAL.has(this.type);
+    return FINAL.has(this.type) && !this.concerns("user_id");
   }
 
   /** Whether it is about this field of the body. */

@@ -45,6 +45,11 @@ class Session extends EventTarget {
   /** True when the key acts for any user, so that somebody has to say for whom. */
   mustNameUser = false;
 
+  /** Whether nothing can be uploaded before somebody has said for whom. */
+  get lacksUser() {
+    return this.mustNameUser && !this.#user;
+  }
+
   /** "" where users are believed, else the scheme of the service: "ApiKey" or "Bearer". */
   get scheme() {
     return this.#scheme;

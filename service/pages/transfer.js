@@ -72,8 +72,7 @@ export class Transfer {
   #key = "";
   #byContent = false;
   #copy = 1;
-  #imageId = null;
-  #stored = false;
+  #storedId = null;
 
   /**
    * `user` is who is to own the image; "" is whoever the page acts for when it is sent.
@@ -95,17 +94,16 @@ export class Transfer {
   async objection({ types, maxBytes }) {
     const { file } = this;
     if (file.size === 0) return "The file is empty.";
-    if (maxBytes && file.size > maxBytes) {
+    if (file.size > maxBytes) {
       const [size, most] = formatApart(file.size, maxBytes);
       return `${size} is too large: at most ${most} can be uploaded.`;
     }
     const type = await typeOf(file);
-    if (type && (!types || types.includes(type))) return "";
-    const names = (types ?? []).map((each) => each.replace("image/", "").toUpperCase());
-    const only = names.length > 0 ? `: only ${names.join(", ")}` : "";
+    if (types.includes(type)) return "";
+    const names = types.map((each) => each.replace("image/", "").toUpperCase()).join(", ");
     return type
-      ? `${type} cannot be uploaded${only}.`
-      : `By its content this is no image that can be uploaded${only}.`;
+      ? `${type} cannot be uploaded: only ${names}.`
+      : `By its content this is no image that can be uploaded: only ${names}.`;
   }
 
   /**
@@ -133,19 +131,18 @@ export class Transfer {
   }
 
   async #carry(onStep, signal) {
-    if (!this.#stored) {
+    if (this.#storedId === null) {
       const ticket = await this.#request(signal);
-      this.#imageId = ticket.image_id;
       if (this.#byContent && (await isStored(ticket.image_id, this.#user, signal))) {
         return { imageId: ticket.image_id, known: true };
       }
       onStep("uploading", 0);
       await sendForm(ticket, this.file, (fraction) => onStep("uploading", fraction), signal);
-      this.#stored = true;
+      this.#storedId = ticket.image_id;
     }
     onStep("checking", 1);
-    await completeUpload(this.#imageId, this.#declaration, signal);
-    return { imageId: this.#imageId, known: false };
+    await completeUpload(this.#storedId, this.#declaration, signal);
+    return { imageId: this.#storedId, known: false };
   }
 
   get #declaration() {
@@ -169,7 +166,7 @@ export class Transfer {
   }
 
   #learn(error) {
-    if (LOST.has(error.type) || SPENT.has(error.type)) this.#stored = false;
+    if (LOST.has(error.type) || SPENT.has(error.type)) this.#storedId = null;
     if (SPENT.has(error.type)) this.#copy += 1;
     // The next try is for whoever is named then.
     if (error.type === NOT_ALLOWED || error.concerns?.("user_id")) this.#user = "";

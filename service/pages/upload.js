@@ -5,7 +5,7 @@ import { line } from "./line.js";
 import { explain, isAbort } from "./problem.js";
 import { session } from "./session.js";
 import { Transfer } from "./transfer.js";
-import { OVER, UploadRow } from "./uploadrow.js";
+import { UploadRow } from "./uploadrow.js";
 import { SHORT, UploadSummary } from "./uploadsummary.js";
 
 const AT_ONCE = 3;
@@ -30,7 +30,7 @@ export class UploadQueue {
     this.#onUserWanted = onUserWanted;
     part(panel, "clear").addEventListener("click", () => this.#clear());
     part(panel, "cancel-all").addEventListener("click", () => {
-      this.#rows.filter((row) => !OVER.has(row.state)).forEach((row) => row.cancel());
+      this.#cancelAll();
       this.#advance();
     });
     part(panel, "retry-all").addEventListener("click", () => {
@@ -40,7 +40,7 @@ export class UploadQueue {
   }
 
   get busy() {
-    return this.#rows.some((row) => !OVER.has(row.state));
+    return this.#rows.some((row) => !row.over);
   }
 
   /** Take files on; `details` are what a Transfer wants to know. */
@@ -61,24 +61,28 @@ export class UploadQueue {
     }
     if (row.state !== "new") return; // Cancelled meanwhile.
     if (reason) this.#fail(row, "refused", reason);
-    else row.show("waiting", "Waiting");
+    else row.wait();
     this.#advance();
   }
 
   /** Go on with what was held up. */
   resume() {
-    this.#rows.filter((row) => row.state === "held").forEach((row) => row.show("waiting", "Waiting"));
+    this.#rows.filter((row) => row.state === "held").forEach((row) => row.wait());
     this.#advance();
   }
 
   /** Stop and forget everything; gives how many files had not come in. */
   drop() {
-    const left = this.#rows.filter((row) => !OVER.has(row.state) || row.state === "failed");
-    this.#rows.filter((row) => !OVER.has(row.state)).forEach((row) => row.cancel());
+    const left = this.#rows.filter((row) => !row.over || row.state === "failed");
+    this.#cancelAll();
     this.#rows.forEach((row) => row.discard());
     this.#rows = [];
     this.#summarise();
     return left.length;
+  }
+
+  #cancelAll() {
+    this.#rows.filter((row) => !row.over).forEach((row) => row.cancel());
   }
 
   retry(row) {
@@ -105,7 +109,7 @@ export class UploadQueue {
 
   #clear() {
     this.#rows
-      .filter((row) => OVER.has(row.state) && row.state !== "failed")
+      .filter((row) => row.over && row.state !== "failed")
       .forEach((row) => this.remove(row));
   }
 
@@ -123,7 +127,7 @@ export class UploadQueue {
   // What makes it pointless to begin with any file, as a sentence.
   #obstacle() {
     if (line.lost) return "Waiting for the connection";
-    return session.mustNameUser && !session.user ? "Waiting until a user is named" : "";
+    return session.lacksUser ? "Waiting until a user is named" : "";
   }
 
   async #carry(row) {
@@ -147,12 +151,11 @@ export class UploadQueue {
       line.lose();
       row.show("held", error.unanswered ? "The connection was lost. Trying again." : explain(error));
     } else if (error.concerns?.("user_id") && session.scheme && !session.user) {
-      row.show("waiting", "Waiting");
+      row.wait();
       if (!session.mustNameUser) this.#onUserWanted();
       session.mustNameUser = true;
     } else {
-      const final = error.final && !error.concerns("user_id");
-      this.#fail(row, final ? "refused" : "failed", explain(error));
+      this.#fail(row, error.final ? "refused" : "failed", explain(error));
     }
   }
 

@@ -4,19 +4,18 @@ import { part, stamp } from "./dom.js";
 import { formatBytes, formatSeconds } from "./formats.js";
 import { Speedometer } from "./speed.js";
 
-/** States in which nothing more happens by itself. */
-export const OVER = new Set(["done", "failed", "cancelled", "refused"]);
+const OVER = new Set(["done", "failed", "cancelled", "refused"]);
 const RETRIED = new Set(["failed", "cancelled"]);
 
 export class UploadRow {
   #preview;
   #abort = new AbortController();
   #meter = new Speedometer();
+  #losses = 0;
 
   constructor(transfer, queue) {
     const { file } = transfer;
     this.transfer = transfer;
-    this.losses = 0;
     this.element = stamp("row-template");
     this.progress = this.element.querySelector("progress");
     this.progress.setAttribute("aria-label", `Progress of ${file.name}`);
@@ -38,6 +37,11 @@ export class UploadRow {
     this.show("new", "Waiting");
   }
 
+  /** Whether nothing more happens by itself. */
+  get over() {
+    return OVER.has(this.state);
+  }
+
   /** Bytes that have gone. */
   get sent() {
     return this.progress.value * this.transfer.file.size;
@@ -45,8 +49,8 @@ export class UploadRow {
 
   /** Count one more answer that never came; gives how many since somebody asked for it. */
   noteLoss() {
-    this.losses += 1;
-    return this.losses;
+    this.#losses += 1;
+    return this.#losses;
   }
 
   show(state, text, fraction = 0) {
@@ -57,10 +61,10 @@ export class UploadRow {
     if (!changed) return;
     const focused = this.element.contains(document.activeElement);
     this.element.dataset.state = state;
-    this.progress.hidden = OVER.has(state);
+    this.progress.hidden = this.over;
     part(this.element, "retry").hidden = !RETRIED.has(state);
-    part(this.element, "remove").hidden = !OVER.has(state) || state === "done";
-    part(this.element, "cancel").hidden = OVER.has(state);
+    part(this.element, "remove").hidden = !this.over || state === "done";
+    part(this.element, "cancel").hidden = this.over;
     // A button that vanishes under the keyboard would throw its user back to the top of the page.
     if (focused) (this.element.querySelector("button:not([hidden])") ?? this.element).focus();
   }
@@ -86,7 +90,12 @@ export class UploadRow {
   }
 
   retry() {
-    this.losses = 0;
+    this.#losses = 0;
+    this.wait();
+  }
+
+  /** Wait for its turn. */
+  wait() {
     this.show("waiting", "Waiting");
   }
 

@@ -3,7 +3,6 @@
 import { part } from "./dom.js";
 import { formatBytes, formatSeconds, plural } from "./formats.js";
 import { Speedometer } from "./speed.js";
-import { OVER } from "./uploadrow.js";
 
 /** More rows than fit: those that are through make room for those that are not. */
 export const SHORT = 6;
@@ -32,7 +31,7 @@ export class UploadSummary {
     this.#drawProgress();
     this.#drawFinished(done);
     part(this.panel, "clear").hidden = count("done", "cancelled", "refused") === 0;
-    part(this.panel, "cancel-all").hidden = count("new", "waiting", "running", "held") < 2;
+    part(this.panel, "cancel-all").hidden = this.#rows.filter((row) => !row.over).length < 2;
     part(this.panel, "retry-all").hidden = count("failed") < 2;
     this.panel.hidden = this.#rows.length === 0;
   }
@@ -50,11 +49,11 @@ export class UploadSummary {
   }
 
   #drawProgress() {
-    const under = this.#rows.filter((row) => row.state === "done" || !OVER.has(row.state));
+    const under = this.#rows.filter((row) => row.state === "done" || !row.over);
     const total = under.reduce((sum, row) => sum + row.transfer.file.size, 0);
     const sent = under.reduce((sum, row) => sum + row.sent, 0);
     const bar = part(this.panel, "overall");
-    bar.hidden = this.#rows.length < 2 || this.#rows.every((row) => OVER.has(row.state));
+    bar.hidden = this.#rows.length < 2 || this.#rows.every((row) => row.over);
     bar.value = total > 0 ? sent / total : 0;
     this.#meter.note(sent);
     const { speed } = this.#meter;

@@ -1,5 +1,8 @@
 /** An end to waiting for what does not come. */
 
+/** For an answer: a little more than the service takes at most (REQUEST_TIME_LIMIT). */
+export const ANSWER_SECONDS = 12;
+
 /** Its signal aborts when for some seconds nothing has `moved`. */
 export class Watch {
   #abort = new AbortController();

@@ -19,10 +19,10 @@ from service.settings import Settings
 from tests.cli.conftest import Mont, Photos
 from tests.cli.terminal import lines_left
 from tests.support.makers import an_id
+from tests.support.pages import PAGES, ROOT
 
 REMOTE = ("upload", "ls", "get", "rm", "tag", "share", "doctor")
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "cli.md").read_text("utf-8")
+PAGE = PAGES["docs/cli.md"].text
 
 
 def command(name: str) -> click.Command:

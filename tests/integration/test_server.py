@@ -20,6 +20,7 @@ from click.testing import CliRunner
 
 from service.__main__ import main
 from tests.support.api import HttpApi, new_user
+from tests.support.pages import PAGES
 from tests.support.real_images import FORMATS, real_image
 from tests.support.server import Server, clean_environment, running_server
 
@@ -94,8 +95,7 @@ async def test_the_printed_line_of_curl_uploads_a_photo(api, server, tmp_path):
 
 
 async def test_the_workflow_of_the_readme_runs_as_written(api, server, tmp_path):
-    readme = Path(__file__).parents[2] / "README.md"
-    workflow = re.search(r"<!-- workflow.*?```sh\n(.*?)```", readme.read_text(), re.DOTALL)[1]
+    workflow = PAGES["README.md"].example("# 1. Say what you will upload")
     assert "MONT=http://127.0.0.1:8080\n" in workflow
     script = workflow.replace("http://127.0.0.1:8080", shlex.quote(server.url))
     (tmp_path / "photo.jpg").write_bytes(real_image("image/jpeg").body)

@@ -18,6 +18,7 @@ import yaml
 
 from service.settings import Settings, load_settings
 from service.storage.template import load_template, template_path
+from tests.support.pages import PAGES
 
 TOP = Path(__file__).parents[2]
 SETTINGS = {each.metadata["name"] for each in fields(Settings)}
@@ -163,7 +164,7 @@ def test_every_variable_of_the_shell_is_a_setting_or_explained() -> None:
     assert used <= SETTINGS | OF_COMPOSE
     assert used >= OF_COMPOSE
     header = COMPOSE_TEXT.partition("\nname:")[0]
-    page = (TOP / "docs" / "deployment.md").read_text("utf-8")
+    page = PAGES["docs/deployment.md"].text
     for name in OF_COMPOSE:
         assert name in header
         assert name in page

@@ -28,6 +28,7 @@ from service.storage.lists import TIMELINE_INDEX
 from service.storage.outbox import DUE_INDEX
 from service.storage.template import load_template, template_path
 from tests.support.makers import RULES, an_image
+from tests.support.pages import PAGES
 
 ROOT = Path(__file__).parents[2]
 SERVICE = ROOT / "service"
@@ -70,7 +71,7 @@ def test_every_endpoint_is_in_a_valid_openapi_document_and_no_other_is(auth_mode
 
 
 def test_every_endpoint_is_in_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text("utf-8")
+    readme = PAGES["README.md"].text
     for each in ENDPOINTS:
         assert f"`{each.method} {each.path}`" in readme
 
@@ -88,7 +89,7 @@ DEFAULTS = {each.metadata["name"]: shown_default(each.default) for each in field
 
 
 def test_every_setting_has_a_row_in_the_table_and_every_row_a_setting() -> None:
-    page = (ROOT / "docs" / "settings.md").read_text("utf-8")
+    page = PAGES["docs/settings.md"].text
     section = page.partition("| variable | default |")[2].partition("\n\n")[0]
     rows = dict(re.findall(r"^\| `([A-Z0-9_]+)` \| ([^|]*) \|", section, re.MULTILINE))
     assert rows == {name: f"`{value}`" if value else "(none)" for name, value in DEFAULTS.items()}

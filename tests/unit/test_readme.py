@@ -87,7 +87,7 @@ OF_OTHERS = {
     "TIMELINE_SHARDS",  # of service/storage/lists.py
 }
 OPTIONS_OF_OTHERS = {
-    *("--build", "--wait", "--env-file"),  # docker compose
+    *("--build", "--env-file"),  # docker compose
     *("--resolve-s3", "--s3-bucket"),  # sam, aws
     *("--door", "--ports"),  # tests/load/profile_calls.py
 }
@@ -169,15 +169,13 @@ def test_a_command_that_is_named_exists_with_its_options(words: list[str]) -> No
         assert not option.startswith("--") or option in known_options(command) | {"--help"}, word
 
 
-def all_options(group: click.Group) -> set[str]:
-    found: set[str] = set()
+def every_command(group: click.Group) -> Iterator[click.Command]:
     for name in group.list_commands(click.Context(group)):
         command = group.get_command(click.Context(group), name)
         assert command is not None
-        found |= known_options(command)
+        yield command
         if isinstance(command, click.Group):
-            found |= all_options(command)
-    return found
+            yield from every_command(command)
 
 
 def test_every_option_that_is_named_alone_exists() -> None:
@@ -187,7 +185,8 @@ def test_every_option_that_is_named_alone_exists() -> None:
         for option in re.findall(r"`(--[a-z0-9-]+)[^`]*`", page.prose)
     }
     assert len(named) > 20
-    assert named - all_options(main) - OPTIONS_OF_OTHERS == set()
+    known = {option for command in every_command(main) for option in known_options(command)}
+    assert named - known - OPTIONS_OF_OTHERS == set()
 
 
 def test_every_variable_that_is_named_exists() -> None:
@@ -199,8 +198,8 @@ def test_every_variable_that_is_named_exists() -> None:
     settings = {each.metadata["name"] for each in fields(Settings)}
     variables = {
         str(option.envvar)
-        for name in main.list_commands(click.Context(main))
-        for option in main.get_command(click.Context(main), name).params  # type: ignore[union-attr]
+        for command in every_command(main)
+        for option in command.params
         if option.envvar
     }
     of_templates = {"CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"}
